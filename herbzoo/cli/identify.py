@@ -1,0 +1,177 @@
+"""`herbzoo identify`: ranked taxa for images, folders, tables and archives."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from herbzoo.cli.train import Device, Dtype, Workers
+from herbzoo.errors import DataError, HerbzooError
+
+if TYPE_CHECKING:
+    from herbzoo.data.records import Collection
+    from herbzoo.identification import CandidateRanking, Identification
+    from herbzoo.identification_file import IdentificationFile
+    from herbzoo.identification_output import OutputFormat, ResumableFormat
+
+Form = Literal["table", "csv", "json", "dwc"]
+_SUFFIXES: dict[str, Form] = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".txt": "table"}
+
+
+def identify(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run folder or Hub id (org/name).")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Images, folders, tables, archives.")
+    ],
+    top_k: Annotated[int, typer.Option(min=1, help="Candidates for each image.")] = 5,
+    rank: Annotated[
+        Literal["species", "genus", "family"], typer.Option(help="Sum the scores to this rank.")
+    ] = "species",
+    by_specimen: Annotated[
+        bool,
+        typer.Option("--by-specimen", help="Average over the images of one occurrenceID."),
+    ] = False,
+    form: Annotated[
+        Form | None,
+        typer.Option(
+            "--format", help="How to write it  [default: table, or by the ending of --output]"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this file; unreadable images go beside it.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an --output that was interrupted.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    device: Device = "auto",
+    workers: Workers = -1,
+    dtype: Dtype = "auto",
+) -> None:
+    """Say which taxa images show, best first.
+
+    Scores are the model's softmax: they rank the candidates, and are not calibrated.
+
+    For example: herbzoo identify runs/leaves sheets/ --by-specimen --output names.csv
+    """
+    form = form or _form_of(output)
+    _check(output, resume, form)
+
+    from herbzoo.cli.progress import image_progress, quiet_loading
+    from herbzoo.data.inputs import collect_images
+    from herbzoo.identification import CandidateRanking
+    from herbzoo.identification_file import failures_path
+    from herbzoo.inference import Identifier
+
+    quiet_loading()
+    collection = collect_images(paths)
+    collection = collection.select(~collection.frame.duplicated(["image", "occurrenceID"]))
+    identifier = Identifier.from_pretrained(run, device, dtype)
+    ranking = CandidateRanking(identifier.taxonomy, rank, 1 if form == "dwc" else top_k)
+    writing = _format(form, run, ranking, collection)
+    sink: _Screen | IdentificationFile = _Screen(writing)
+    rest, identified = collection, 0
+    if output is not None:
+        sink, rest, identified = _file(output, writing, resume, collection, by_specimen)
+    # On a terminal the answers themselves are the progress.
+    silent = output is None and sys.stdout.isatty()
+    with image_progress("identifying", len(rest), silent) as advance, sink:
+        for batch in identifier.identify(
+            rest, ranking, by_specimen=by_specimen, batch_size=batch_size, workers=workers
+        ):
+            sink.add(batch)
+            identified += sum(not found.problem for found in batch)
+            advance(sum(len(found.files) for found in batch))
+    if not identified:
+        first = ": ".join(sink.failures[0])
+        raise DataError(f"none of the {len(collection):,} images can be read; the first: {first}")
+    if sink.failures:
+        listed = "" if output is None else f", listed in {failures_path(output)}"
+        typer.echo(f"{len(sink.failures):,} images could not be read{listed}", err=True)
+
+
+def _form_of(output: Path | None) -> Form:
+    return "table" if output is None else _SUFFIXES.get(output.suffix.lower(), "csv")
+
+
+def _check(output: Path | None, resume: bool, form: Form) -> None:
+    """Refuses what cannot work, before anything is loaded."""
+    from herbzoo.identification_file import refuse_in_the_way
+
+    if output is not None:
+        refuse_in_the_way(output, resume)
+    if resume and output is None:
+        raise HerbzooError("--resume goes on with a file: give its --output too")
+    if resume and form == "table":
+        raise HerbzooError("a table cannot be resumed: give --format csv, json or dwc")
+
+
+def _format(
+    form: Form, run: str, ranking: CandidateRanking, collection: Collection
+) -> OutputFormat:
+    from herbzoo import __version__
+    from herbzoo.identification_output import CsvFormat, DarwinCoreFormat, JsonFormat, TableFormat
+
+    model = run.rstrip("/") or run
+    if form == "csv":
+        with_occurrences = bool((collection.column("occurrenceID") != "").any())
+        return CsvFormat(model, ranking.rank, ranking.length, with_occurrences)
+    if form == "json":
+        return JsonFormat(model, ranking.rank, ranking.length)
+    if form == "dwc":
+        return DarwinCoreFormat(f"herbzoo {__version__} {model}", ranking.rank)
+    return TableFormat()
+
+
+def _file(
+    output: Path, writing: OutputFormat, resume: bool, collection: Collection, by_specimen: bool
+) -> tuple[IdentificationFile, Collection, int]:
+    """Returns the file to write, the images that it lacks, and how many answers it has."""
+    from herbzoo.identification_file import (
+        IdentificationFile,
+        read_failures,
+        read_progress,
+        remaining,
+    )
+    from herbzoo.identification_output import printable
+
+    if not resume:
+        return IdentificationFile(output, writing), collection, 0
+    progress = read_progress(output, cast("ResumableFormat", writing))
+    rest = remaining(output, progress, collection, by_specimen)
+    retried = {printable(key) for key in rest.frame["image"]}
+    kept = [failure for failure in read_failures(output) if failure[0] not in retried]
+    done = len(progress.subjects)
+    typer.echo(f"{output} has {done:,} answers; {len(rest):,} images are left", err=True)
+    return IdentificationFile(output, writing, progress.end, kept), rest, done
+
+
+@dataclass
+class _Screen:
+    """Answers to stdout, unreadable images to stderr: an `IdentificationFile` without a file."""
+
+    form: OutputFormat
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def __enter__(self) -> _Screen:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a name may hold what a terminal cannot show
+            sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.write(self.form.header())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def add(self, batch: list[Identification]) -> None:
+        for found in batch:
+            if found.problem:
+                self.failures.append((found.record.image, found.problem))
+                typer.echo(f"{found.record.image}: {found.problem}", err=True)
+            else:
+                sys.stdout.write(self.form.text(found))
+        sys.stdout.flush()

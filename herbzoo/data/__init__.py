@@ -1,0 +1,1 @@
+"""Collections of specimens: records, readers, images, splits, and the synthetic flora."""

@@ -1,0 +1,212 @@
+"""Images inside Arrow tables: `datasets` folders, data sets on the Hub, Parquet with images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from herbzoo.data.images import decode, reason_of
+from herbzoo.data.readers.columns import darwin_core
+from herbzoo.data.readers.layouts import collection
+from herbzoo.data.readers.tables import text_of
+from herbzoo.data.records import Collection
+from herbzoo.errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from PIL.Image import Image
+
+_SAVED = ("dataset_dict.json", "state.json")
+"""The file that marks what `DatasetDict.save_to_disk` and `Dataset.save_to_disk` wrote."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class ArrowImages:
+    """Images in memory-mapped Arrow tables; keys are `split/row`, or `row` where there is one."""
+
+    parts: Mapping[str, Dataset]
+    """The data set of each split, reduced to its column of encoded images."""
+    column: str
+    name: str
+
+    def open(self, key: str, min_size: tuple[int, int] | None = None) -> Image:
+        """Decodes the image of one row; see `herbzoo.data.images.decode`."""
+        part, _, row = key.rpartition("/")
+        name = f"{self.name}: {key}"
+        try:
+            encoded = self.parts[part][int(row)][self.column]
+        except (KeyError, IndexError, ValueError) as error:
+            raise ImageError(f"{name}: there is no such row") from error
+        if not encoded or not (encoded.get("bytes") or encoded.get("path")):
+            raise ImageError(f"{name}: the row has no image")
+        if encoded.get("bytes"):
+            return decode(encoded["bytes"], min_size, name)
+        return decode(encoded["path"], min_size, name)
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Tells whether `save_to_disk` of the datasets library wrote a folder."""
+    return any((folder / marker).is_file() for marker in _SAVED)
+
+
+def is_hub_id(data: str) -> bool:
+    """Tells whether a text reads like `organisation/name` on the Hub."""
+    return _HUB_ID.fullmatch(data) is not None
+
+
+def open_saved(folder: Path, *, name_column: str | None, names_required: bool) -> Collection:
+    """Opens what `save_to_disk` of the datasets library wrote.
+
+    Raises:
+        DataError: if it cannot be read, or has no column of images or names.
+    """
+    import datasets
+
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:  # Arrow, JSON and file errors of many classes
+        raise DataError(f"{folder} cannot be read as a datasets folder ({reason_of(error)})") from error
+    return _from_datasets(loaded, str(folder), name_column, names_required)
+
+
+def open_parquet(path: Path, *, name_column: str | None, names_required: bool) -> Collection:
+    """Opens a Parquet file that holds the encoded images themselves.
+
+    Raises:
+        DataError: if it cannot be read, or has no column of images or names.
+    """
+    import datasets
+
+    try:
+        loaded = datasets.Dataset.from_parquet(str(path))
+    except Exception as error:
+        raise DataError(f"{path} cannot be read as Parquet ({reason_of(error)})") from error
+    return _from_datasets(loaded, str(path), name_column, names_required)
+
+
+def has_embedded_images(path: Path) -> bool:
+    """Tells whether a Parquet file has a column of `{"bytes", "path"}`, as `datasets` writes it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet ({reason_of(error)})") from error
+    return any(_holds_images(field.type) for field in schema)
+
+
+def open_hub(repo_id: str, *, name_column: str | None, names_required: bool) -> Collection:
+    """Downloads a data set from the Hub, or opens it where it was downloaded before.
+
+    Raises:
+        DataError: if there is none of that id, the Hub cannot be reached, or the data set has no
+            column of images or names.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    if not constants.HF_HUB_OFFLINE:
+        _require_on_hub(repo_id)
+    try:
+        loaded = datasets.load_dataset(repo_id)
+    except Exception as error:
+        raise DataError(
+            f"the data set {repo_id!r} cannot be loaded from the Hub ({reason_of(error)})"
+        ) from error
+    return _from_datasets(loaded, repo_id, name_column, names_required)
+
+
+def _require_on_hub(repo_id: str) -> None:
+    # datasets retries for half a minute before it gives up; one short question comes first.
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().dataset_info(repo_id, timeout=20)
+    except HfHubHTTPError as error:
+        raise DataError(
+            f"there is no folder {repo_id!r} here, and the Hub shows no data set of that name "
+            f"({reason_of(error)})"
+        ) from error
+    except Exception as error:  # the classes of network errors differ between versions
+        raise DataError(
+            f"there is no folder {repo_id!r} here, and the Hub cannot be reached ({reason_of(error)}); "
+            "set HF_HUB_OFFLINE=1 to use a data set downloaded before"
+        ) from error
+
+
+def _from_datasets(
+    loaded: Any, name: str, name_column: str | None, names_required: bool
+) -> Collection:
+    import datasets
+
+    parts: dict[str, Dataset] = dict(loaded) if isinstance(loaded, dict) else {"": loaded}
+    parts = {split: part for split, part in parts.items() if len(part)}
+    if not parts:
+        raise DataError(f"{name} has no rows")
+    features = next(iter(parts.values())).features
+    image = _image_feature(features, name)
+    frames, images = [], {}
+    for split, part in parts.items():
+        part = part.cast_column(image, datasets.Image(decode=False))
+        frame = _text_frame(part.remove_columns(image))
+        where = f"{split}/" if split else ""
+        frame["image"] = [f"{where}{row}" for row in range(len(part))]
+        if split and "split" not in frame:
+            frame["split"] = split
+        frames.append(frame)
+        images[split] = part.select_columns(image)
+    classes = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    frame, facts = darwin_core(
+        pd.concat(frames, ignore_index=True).fillna(""),
+        name,
+        name_column=name_column,
+        names_required=names_required,
+        other_name_columns=classes,
+    )
+    facts |= {"reader": "datasets", "image_column": image}
+    return collection(frame, ArrowImages(images, image, name), name, facts)
+
+
+def _image_feature(features: Mapping[str, Any], name: str) -> str:
+    import datasets
+
+    found = [
+        column
+        for column, kind in features.items()
+        if isinstance(kind, datasets.Image)
+        or (isinstance(kind, Mapping) and {"bytes", "path"} <= set(kind))
+    ]
+    if not found:
+        raise DataError(
+            f"{name} has no image column: it has {', '.join(features)}, and one of them must be a "
+            "datasets.Image"
+        )
+    return "image" if "image" in found else found[0]
+
+
+def _holds_images(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}
+
+
+def _text_frame(part: Dataset) -> pd.DataFrame:
+    import datasets
+
+    table = part.with_format("arrow")[:]
+    columns = {}
+    for column, kind in part.features.items():
+        texts = text_of(table.column(column))
+        if isinstance(kind, datasets.ClassLabel):
+            names = {str(number): text for number, text in enumerate(kind.names)}
+            texts = texts.map(lambda value, names=names: names.get(value, ""))
+        columns[str(column)] = texts
+    return pd.DataFrame(columns, index=range(len(part)))

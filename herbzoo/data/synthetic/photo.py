@@ -1,0 +1,167 @@
+"""A field photo: the living plant among others, in the light of its day."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from herbzoo.data.synthetic import colour
+from herbzoo.data.synthetic.colour import RGB
+from herbzoo.data.synthetic.flora import Flora
+from herbzoo.data.synthetic.paint import Drawing, Painted, mottle, paint, texture
+from herbzoo.data.synthetic.plant import Individual, Plant, Pose
+from herbzoo.data.synthetic.sheet import draw_individual, scale_for
+from herbzoo.data.synthetic.traits import Traits
+
+_PHOTOS = 3
+_FRAMES = ((960, 640), (640, 960), (854, 640), (640, 854))
+"""Widths and heights of full size."""
+_GROUND = 240
+"""Longer side of the raster on which the blurred background is drawn, at any scale."""
+
+# Far colour, near colour, and the colours of what grows or lies there.
+_PLACES: dict[str, tuple[RGB, RGB, tuple[RGB, ...]]] = {
+    "meadow": ((138, 168, 92), (84, 122, 52), ((96, 140, 58), (132, 160, 76), (176, 176, 96), (70, 108, 48))),
+    "forest floor": ((62, 66, 44), (92, 70, 48), ((122, 90, 56), (84, 60, 40), (60, 76, 40), (146, 116, 78))),
+    "shade": ((22, 34, 22), (30, 44, 26), ((38, 58, 32), (22, 36, 22), (54, 74, 40), (16, 22, 16))),
+    "open sky": ((186, 208, 232), (150, 172, 136), ((120, 150, 90), (206, 220, 236), (96, 128, 70), (166, 186, 150))),
+    "rock": ((150, 146, 138), (118, 108, 96), ((170, 164, 152), (96, 90, 82), (110, 118, 78), (134, 124, 108))),
+}  # fmt: skip
+
+
+def draw_photo(
+    flora: Flora,
+    species: int,
+    plant: int,
+    view: int,
+    *,
+    min_size: tuple[int, int] | None = None,
+) -> Image.Image:
+    """Draws one photo of one living plant.
+
+    Args:
+        flora: the flora the species is of.
+        species: index of the species.
+        plant: number of the individual within its species.
+        view: number of the photo of that plant.
+        min_size: height and width in pixels that suffice.
+    """
+    rng = np.random.default_rng([flora.seed, _PHOTOS, species, plant, view])
+    full = _FRAMES[int(rng.integers(len(_FRAMES)))]
+    scale = scale_for(full, min_size)
+    size = (round(full[0] * scale), round(full[1] * scale))
+    # Place and light draw from a stream of their own: nothing of the plant can reach them.
+    scenery = np.random.default_rng(int(rng.integers(2**62)))
+    place = list(_PLACES)[int(scenery.integers(len(_PLACES)))]
+    picture = _background(place, full, size, scenery)
+
+    traits = flora.species[species].traits
+    individual = draw_individual(flora, species, plant)
+    palette = colour.living(traits.colour, individual.hue, rng)
+    subject = _subject(traits, individual, palette, full, scale, rng)
+    tile = texture((size[0] + 8, size[1] + 8), 60, 1, 11.0)
+    subject = replace(subject, colours=mottle(subject.colours, tile, (rng.random(), rng.random())))
+    subject.shadow_onto(picture, (14, 18, 10), (9 * scale, 14 * scale), 0.38)
+    subject.onto(picture)
+    _foreground(place, full, size, scale, scenery).onto(picture)
+    return _lit(picture, scenery)
+
+
+def _subject(
+    traits: Traits,
+    individual: Individual,
+    palette: colour.Palette,
+    full: tuple[int, int],
+    scale: float,
+    rng: np.random.Generator,
+) -> Painted:
+    """Paints the plant from some distance and angle."""
+    drawing = Plant(traits, individual, Pose(living=True, damage=0.03), rng).grow()
+    woody = traits.habit in ("tree", "climber")
+    turn = rng.normal(0, 0.5 if woody else 0.14)
+    c, s = np.cos(turn), np.sin(turn)
+    slant = np.array([[rng.uniform(0.8, 1.0), rng.uniform(-0.14, 0.14)], [0, rng.uniform(0.8, 1.0)]])
+    matrix = np.array([[c, s], [s, -c]]) @ slant
+    every = np.concatenate(drawing.points) @ matrix.T
+    low, high = every.min(0), every.max(0)
+    frame = np.array(full, dtype=float)
+    factor = float((frame / (high - low)).min()) * rng.uniform(0.9, 1.55)
+    # The closer the camera, the more it looks at the upper part of the plant.
+    overlap = np.maximum(factor * (high - low) / frame - 1, 0)
+    aim = (low + high) / 2 - (0, 0.3 * float(overlap[1]) * (high - low)[1])
+    centre = frame * (0.5 + rng.uniform(-0.08, 0.08, 2))
+    offset = centre - factor * aim
+    size = (round(full[0] * scale), round(full[1] * scale))
+    return paint(drawing, size, factor * scale * matrix, offset * scale, palette)
+
+
+def _background(
+    place: str, full: tuple[int, int], size: tuple[int, int], rng: np.random.Generator
+) -> Image.Image:
+    """Draws what is out of focus, on a small raster that is then enlarged."""
+    far, near, things = _PLACES[place]
+    ratio = _GROUND / max(full)
+    width, height = round(full[0] * ratio), round(full[1] * ratio)
+    t = np.linspace(0, 1, height)[:, None, None]
+    gradient = (1 - t) * np.array(far) + t * np.array(near) + rng.normal(0, 8, 3)
+    rows = np.broadcast_to(gradient, (height, width, 3))
+    ground = Image.fromarray(np.clip(rows, 0, 255).astype(np.uint8))
+    ground = ground.resize((width // 4, height // 4))
+    draw = ImageDraw.Draw(ground)
+    for _ in range(34):  # far away: soft blobs
+        x, y, r = rng.uniform(0, width / 4), rng.uniform(0, height / 4), rng.uniform(1.5, 7)
+        draw.ellipse((x - r, y - r, x + r, y + r), _toned(things, rng))
+    ground = ground.resize((width, height), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(ground)
+    for _ in range(26 if place != "open sky" else 9):  # nearer: leaves and blades
+        at = rng.uniform(0, 1, 2) * (width, height)
+        draw.polygon(_clutter_leaf(at, place, rng).ravel().tolist(), _toned(things, rng))
+    return ground.resize(size, Image.Resampling.BICUBIC)
+
+
+def _clutter_leaf(at: np.ndarray, place: str, rng: np.random.Generator) -> np.ndarray:
+    """Returns a blade of grass or a leaf of no species in particular."""
+    grassy = place in ("meadow", "rock") and rng.random() < 0.7
+    length = rng.uniform(40, 110) if grassy else rng.uniform(14, 40)
+    breadth = 2.2 if grassy else length * rng.uniform(0.16, 0.5)
+    angle = -np.pi / 2 + rng.normal(0, 0.4) if grassy else rng.uniform(0, 2 * np.pi)
+    t = np.linspace(0, 1, 7)
+    half = breadth * np.sin(np.pi * t) ** 0.8
+    turned = angle + rng.normal(0, 0.5) * t
+    path = at + length / 6 * np.stack([np.cumsum(np.cos(turned)), np.cumsum(np.sin(turned))], 1)
+    across = np.stack([-np.sin(turned), np.cos(turned)], 1) * half[:, None]
+    return np.concatenate([path + across, (path - across)[::-1]])
+
+
+def _toned(colours: tuple[RGB, ...], rng: np.random.Generator) -> tuple[int, int, int]:
+    tone = rng.uniform(0.7, 1.2)
+    r, g, b = colours[int(rng.integers(len(colours)))]
+    return min(255, int(r * tone)), min(255, int(g * tone)), min(255, int(b * tone))
+
+
+def _foreground(
+    place: str, full: tuple[int, int], size: tuple[int, int], scale: float, rng: np.random.Generator
+) -> Painted:
+    """Paints a few blades of grass, or twigs, that stand before the plant."""
+    drawing = Drawing()
+    for _ in range(int(rng.integers(2, 8))):
+        x = rng.uniform(0, full[0])
+        turned = np.pi / 2 + rng.normal(0, 0.25) + rng.normal(0, 0.5) * np.linspace(0, 1, 8)
+        step = rng.uniform(0.1, 0.42) * full[1] / 7
+        path = np.stack([x + step * np.cumsum(np.cos(turned)), step * np.cumsum(np.sin(turned)) - 30], 1)
+        drawing.ribbon("leaf", path, rng.uniform(5, 11), 1.5, rng.uniform(0.7, 1.15))
+    things = _PLACES[place][2]
+    palette = {"leaf": things[int(rng.integers(len(things)))]}
+    matrix = np.array([[scale, 0.0], [0.0, -scale]])
+    return paint(drawing, size, matrix, np.array([0.0, full[1] * scale]), palette)
+
+
+def _lit(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Lets sun and shade fall on a picture, and gives it the exposure of its camera."""
+    size = (picture.width + picture.width // 4, picture.height + picture.height // 4)
+    tile = texture(size, 3, int(rng.integers(4)), float((10, 18, 28)[int(rng.integers(3))]))
+    picture = mottle(picture, tile, (rng.random(), rng.random()))
+    gains = rng.uniform(0.8, 1.14) * rng.normal(1, 0.04, 3)
+    return picture.point([min(255, int(v * gain)) for gain in gains for v in range(256)])

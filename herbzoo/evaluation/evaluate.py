@@ -1,0 +1,202 @@
+"""Measuring a model on rows whose species are known: what `metrics.json` holds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from herbzoo.data.batches import UNKNOWN, class_indices
+from herbzoo.data.readers.columns import normalise_split
+from herbzoo.data.records import Collection
+from herbzoo.errors import DataError
+from herbzoo.evaluation.metrics import RankAccumulator, grouped
+from herbzoo.run_folder import write_json
+from herbzoo.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from herbzoo.inference import Failure, Identifier
+
+SCHEMA_VERSION = 1
+FILE_NAME = "metrics.json"
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    identifier: Identifier,
+    collection: Collection,
+    *,
+    split: str = "test",
+    group_by: Sequence[str] = (),
+    train: Collection | None = None,
+    batch_size: int = 32,
+    workers: int = -1,
+    progress: Callable[[int], object] = lambda images: None,
+) -> dict[str, Any]:
+    """Measures how well a model names the images of a collection.
+
+    Rows without a name are left out. Images that cannot be read are left out too, and counted
+    under `unreadable`; the first of them are logged. Species the model does not know count as wrong
+    and are counted under `unknown`.
+
+    Args:
+        identifier: the model.
+        collection: the rows to measure on, all of them.
+        split: what these rows are called in the result.
+        group_by: columns to report by as well.
+        train: the rows the model was trained on. For a synthetic collection, what shortcuts could
+            score (`herbzoo.evaluation.baselines`) is then reported beside the model.
+        batch_size: images that go through the model together.
+        workers: processes that decode images; 0 is none, -1 chooses.
+        progress: told how many more rows are done, after each batch.
+
+    Returns:
+        What `metrics.json` holds: `protocol`, `split`, `n`, `overall`, `groups`, `harmonic_mean`,
+        and `data`, `unreadable` and, of a synthetic collection, `baselines`.
+
+    Raises:
+        DataError: if there are no rows with a name, a column of `group_by` does not exist, the
+            model knows none of the species, or no image can be read.
+    """
+    collection = _named(collection, split)
+    columns = {name: collection.column(name).to_numpy(dtype=object) for name in group_by}
+    truth = coded_truth(collection, identifier.taxonomy)
+    if (truth < 0).all():
+        raise DataError(_strangers(collection, identifier.taxonomy))
+    accumulator = RankAccumulator()
+    readable: list[np.ndarray] = []
+    failures: list[Failure] = []
+    done = 0
+    for batch in identifier.scored(collection, batch_size, workers):
+        accumulator.update(batch.logits.numpy(), truth[batch.rows])
+        readable.append(batch.rows)
+        failures += batch.failures
+        progress(batch.end - done)
+        done = batch.end
+    rows = np.concatenate(readable)
+    if not len(rows):
+        first = failures[0]
+        raise DataError(
+            f"none of the {len(failures):,} {split} images of {collection.name} can be read; the "
+            f"first: {first.key}: {first.reason}"
+        )
+    for failure in failures[:5]:
+        logger.warning("left out of the evaluation: %s: %s", failure.key, failure.reason)
+    groups = {name: values[rows].tolist() for name, values in columns.items()}
+    metrics = grouped(accumulator.outcomes(), groups, split)
+    metrics |= {"data": collection.name, "unreadable": len(failures)}
+    if train is not None and len(train) and collection.facts.get("synthetic"):
+        from herbzoo.evaluation.baselines import shortcut_baselines
+
+        metrics["baselines"] = shortcut_baselines(train, collection)
+    return metrics
+
+
+def coded_truth(collection: Collection, taxonomy: Taxonomy) -> np.ndarray:
+    """Returns the class index of each row, and a negative number for each species unknown to it."""
+    truth = class_indices(collection, taxonomy)
+    unknown = np.flatnonzero(truth == UNKNOWN)
+    names = collection.column("scientificName").to_numpy(dtype=object)[unknown]
+    if len(unknown):
+        _, species = np.unique(names.astype(str), return_inverse=True)
+        truth[unknown] = -1 - species
+    return truth
+
+
+def rows_to_test(collection: Collection, column: str | None = None) -> tuple[Collection, str]:
+    """Chooses the rows to evaluate on.
+
+    Args:
+        collection: all rows.
+        column: the column whose value `test` marks them. Without one, `split` is used if it marks
+            any, else all rows are taken.
+
+    Returns:
+        The rows, and a phrase that says which they are.
+
+    Raises:
+        DataError: if the column does not exist or marks none; the message lists its values.
+    """
+    parts = collection.column(column or "split")
+    parts = parts.map({value: normalise_split(value) for value in parts.unique()})
+    chosen = (parts == "test").to_numpy(dtype=bool)
+    if chosen.any():
+        return collection.select(chosen), f"the test rows of column {column or 'split'}"
+    if column is None:
+        return collection, "all rows, as none is marked test in a column split"
+    counts = parts.value_counts().head(8)
+    found = ", ".join(f"{value!r} ({count:,})" for value, count in counts.items())
+    raise DataError(
+        f"column {column!r} of {collection.name} has no test rows; it holds {found}: choose "
+        "another --split-column, or leave it out to evaluate on all rows"
+    )
+
+
+def train_rows(collection: Collection, column: str | None = None) -> Collection:
+    """Returns the rows that `column` (by default `split`) marks `train`; there may be none."""
+    parts = collection.column(column or "split").map(normalise_split)
+    return collection.select((parts == "train").to_numpy(dtype=bool))
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """Returns metrics as lines for people: all rows, each group, and what shortcuts reach."""
+    lines: list[tuple[str, ...]] = [("", "n", "top-1", "top-5", "MRR", "macro-F1")]
+    lines.append(_line(metrics["split"], metrics["overall"]))
+    for column, groups in metrics["groups"].items():
+        lines += [_line(f"{column}: {value}", group) for value, group in groups.items()]
+        if column in metrics["harmonic_mean"]:
+            mean = f"{metrics['harmonic_mean'][column]:.3f}"
+            lines.append((f"{column}: harmonic mean", "", mean, "", "", ""))
+    for name, top1 in metrics.get("baselines", {}).items():
+        label = f"baseline: {name.replace('_', ' ')}"
+        lines.append((label, "", f"{top1:.3f}", "", "", ""))
+    widths = [max(len(line[column]) for line in lines) for column in range(6)]
+    table = [
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]).rstrip()
+        for first, *numbers in lines
+    ]
+    notes = []
+    if unknown := metrics["overall"]["unknown"]:
+        notes.append(f"{unknown:,} images are of species the model does not know: counted as wrong")
+    if unreadable := metrics.get("unreadable"):
+        notes.append(f"{unreadable:,} images could not be read: not counted")
+    return "\n".join(table + notes)
+
+
+def _line(label: str, metrics: dict[str, Any]) -> tuple[str, ...]:
+    shares = (f"{metrics[key]:.3f}" for key in ("top1", "top5", "mrr", "macro_f1"))
+    return (label, f"{metrics['n']:,}", *shares)
+
+
+def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
+    """Writes `metrics.json` into a folder, whole or not at all; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    write_json(path, {"schema_version": SCHEMA_VERSION, **metrics})
+    return path
+
+
+def _named(collection: Collection, split: str) -> Collection:
+    has_name = (collection.column("scientificName") != "").to_numpy(dtype=bool)
+    if not has_name.any():
+        raise DataError(
+            f"the {len(collection):,} {split} rows of {collection.name} name no species, so there "
+            "is nothing to compare with"
+        )
+    if has_name.all():
+        return collection
+    logger.warning("%s: %d rows have no name and are left out", collection.name, (~has_name).sum())
+    return collection.select(has_name)
+
+
+def _strangers(collection: Collection, taxonomy: Taxonomy) -> str:
+    names = collection.column("scientificName").unique()
+    return (
+        f"the model knows none of the {len(names):,} species of {collection.name} (such as "
+        f"{names[0]}); it knows {len(taxonomy):,}, such as {taxonomy.taxa[0].scientificName}: "
+        "is this the right collection, and are its names without authorship?"
+    )

@@ -1,0 +1,321 @@
+"""From images to ranked taxa: the one way that command line, evaluation and index run a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from herbzoo.build import LoadedRun, choose_device, image_spec_of, load_run, place
+from herbzoo.data.batches import UNKNOWN, ImageRows
+from herbzoo.data.inputs import collect_images
+from herbzoo.data.records import COLUMNS, Collection, SpecimenRecord
+from herbzoo.data.transforms import Letterbox
+from herbzoo.errors import HerbzooError, ImageError
+from herbzoo.identification import CandidateRanking, Identification
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    ImageInput = str | Path | Image | Collection | Iterable[str | Path | Image]
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+AUTO = -1
+"""As a number of workers: as many as suit the images and the machine."""
+MOST_WORKERS = 4
+HANDFUL = 16
+"""Up to so many images, starting worker processes costs more than they save."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be read."""
+
+    row: int
+    """Position in the collection."""
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """What the model says of the readable images among some consecutive rows; `B` of them."""
+
+    rows: np.ndarray
+    """Positions in the collection `[B]`, ascending."""
+    logits: Tensor
+    """`[B, C]`, float32, on the CPU."""
+    embeddings: Tensor
+    """`[B, D]`, float32, on the CPU, not normalised."""
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The position after the last row, readable or not."""
+        return 1 + max([*self.rows[-1:].tolist(), *(failure.row for failure in self.failures)])
+
+
+class Identifier:
+    """A trained model, ready to say which taxon an image shows.
+
+    Args:
+        run: the model with its processor and taxonomy.
+        device: where to run it.
+        dtype: `float32`, or `bfloat16` or `float16` for the backbone alone. Neck and head always
+            compute in float32: among thousands of classes half precision makes ties.
+            `auto` is bfloat16 on a CUDA device that has it, else float32.
+    """
+
+    def __init__(self, run: LoadedRun, device: torch.device | str = "auto", dtype: str = "auto"):
+        self.device = choose_device(str(device))
+        self.dtype = _choose_dtype(dtype, self.device)
+        self.model = place(run.model, self.device).eval()
+        self.taxonomy = run.taxonomy
+        self.source = run.source
+        """The folder or Hub id the model was loaded from."""
+        self._letterbox = Letterbox(image_spec_of(run.processor))
+
+    @classmethod
+    def from_pretrained(
+        cls, run: str | Path, device: torch.device | str = "auto", dtype: str = "auto"
+    ) -> Identifier:
+        """Loads a run folder, or a Hub id (`org/name`, `org/name@revision`).
+
+        Raises:
+            RunError: if it is no herbzoo run, is damaged, or cannot be fetched.
+            PluginError: if a part's plugin is not installed.
+            HerbzooError: if there is no such device or dtype here.
+        """
+        return cls(load_run(run), device, dtype)
+
+    def __call__(
+        self,
+        images: ImageInput,
+        top_k: int = 5,
+        rank: str = "species",
+        batch_size: int = 32,
+        workers: int = 0,
+    ) -> list[Identification]:
+        """Identifies images.
+
+        Scores are the softmax of the model's logits, and uncalibrated.
+
+        Args:
+            images: a path (an image, a folder, a table, an archive), a Pillow image, a list of
+                these, or a collection.
+            top_k: the most candidates for each image.
+            rank: `species`, `genus` or `family`; scores are summed to it.
+            batch_size: images that go through the model together.
+            workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
+
+        Returns:
+            One identification an image, in order. One that cannot be read has no candidates and
+            says why in `problem`; asking for its `best` raises.
+
+        Raises:
+            DataError: if a path leads nowhere or to no images.
+        """
+        collection = images if isinstance(images, Collection) else collect_images(images)
+        ranking = CandidateRanking(self.taxonomy, rank, top_k)
+        batches = self.identify(collection, ranking, batch_size=batch_size, workers=workers)
+        return [identification for batch in batches for identification in batch]
+
+    def identify(
+        self,
+        collection: Collection,
+        ranking: CandidateRanking,
+        *,
+        by_specimen: bool = False,
+        batch_size: int = 32,
+        workers: int = AUTO,
+    ) -> Iterator[list[Identification]]:
+        """Identifies the images of a collection a batch at a time, in bounded memory.
+
+        Args:
+            collection: its names are not looked at.
+            ranking: the rank and number of candidates.
+            by_specimen: average the probabilities over the images of one `occurrenceID`; rows
+                without one stand alone. Specimens come in the order of their first rows. Images
+                that cannot be read still come one by one.
+            batch_size: images that go through the model together.
+            workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
+        """
+        specimens = _specimens(collection, by_specimen)
+        ordered = (
+            collection.select(np.argsort(specimens, kind="stable")) if by_specimen else (collection)
+        )
+        averaging = _Averaging(np.sort(specimens))
+        for batch in self.scored(ordered, batch_size, workers):
+            probabilities = torch.softmax(batch.logits, dim=1).numpy()
+            rows_of, means = averaging.take(batch.rows, probabilities, batch.end)
+            found = [
+                (rows[0], _identification(ordered, rows, candidates))
+                for rows, candidates in zip(rows_of, ranking(means), strict=True)
+            ]
+            found += [(failure.row, _failed(ordered, failure)) for failure in batch.failures]
+            yield [identification for _, identification in sorted(found, key=lambda pair: pair[0])]
+
+    def scored(
+        self, collection: Collection, batch_size: int = 32, workers: int = AUTO
+    ) -> Iterator[ScoredBatch]:
+        """Runs the model over a collection, in order; an unreadable image does not end it.
+
+        Args:
+            collection: its names are not looked at.
+            batch_size: rows in a batch, less those that cannot be read.
+            workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
+        """
+        loader = DataLoader(
+            _ReadableRows(collection, self._letterbox),
+            batch_size=batch_size,
+            num_workers=_worker_count(workers, len(collection)),
+            collate_fn=_collate,
+            pin_memory=self.device.type == "cuda",
+        )
+        for batch in loader:
+            logits, embeddings = self._score(batch["pixels"])
+            yield ScoredBatch(
+                np.array(batch["rows"], dtype=np.int64), logits, embeddings, batch["failures"]
+            )
+
+    @torch.no_grad()  # inference mode would forbid training anything on the embeddings later
+    def _score(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps `[B, 3, H, W]` to logits and embeddings; of no images makes none."""
+        model = self.model.eval()
+        if not len(pixels):
+            width = model.neck.out_features
+            return torch.empty(0, len(self.taxonomy)), torch.empty(0, width)
+        placed = pixels.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        halved = self.dtype is not torch.float32
+        try:
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=halved):
+                features = model.backbone(placed)
+            embeddings = model.embed(None, features.float())
+            return model.head.logits(embeddings).float().cpu(), embeddings.cpu()
+        except torch.OutOfMemoryError as error:
+            raise HerbzooError(
+                f"{self.device} has too little memory for {len(pixels)} images at once: "
+                "give a smaller --batch-size"
+            ) from error
+
+
+class _ReadableRows(Dataset[tuple[int, Tensor | str, str]]):
+    """Rows that come as pixels or, where the image cannot be read, as the reason."""
+
+    def __init__(self, collection: Collection, letterbox: Letterbox) -> None:
+        unlabelled = np.full(len(collection), UNKNOWN)
+        self._rows = ImageRows(collection, letterbox, unlabelled)
+        self._keys: list[str] = collection.frame["image"].tolist()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> tuple[int, Tensor | str, str]:
+        try:
+            return row, self._rows[row]["pixel_values"], self._keys[row]
+        except ImageError as error:
+            return row, str(error).removeprefix(f"{self._keys[row]}: "), self._keys[row]
+
+
+def _collate(items: list[tuple[int, Tensor | str, str]]) -> dict[str, Any]:
+    readable = [(row, pixels) for row, pixels, _ in items if isinstance(pixels, Tensor)]
+    return {
+        "rows": [row for row, _ in readable],
+        "pixels": torch.stack([pixels for _, pixels in readable]) if readable else torch.empty(0),
+        "failures": tuple(
+            Failure(row, key, reason) for row, reason, key in items if isinstance(reason, str)
+        ),
+    }
+
+
+@dataclass
+class _Averaging:
+    """Averages probabilities over the rows of a specimen, which come one after the other.
+
+    Holds the sum of one unfinished specimen and nothing else from one batch to the next.
+    """
+
+    specimens: np.ndarray
+    """Number of the specimen of each row, ascending."""
+    _rows: list[int] = field(default_factory=list)
+    _sum: np.ndarray | None = None
+
+    def take(
+        self, rows: np.ndarray, probabilities: np.ndarray, end: int
+    ) -> tuple[list[list[int]], np.ndarray]:
+        """Adds rows `[B]` with probabilities `[B, C]`; every row before `end` has been seen.
+
+        Returns:
+            The rows of the specimens that are finished, and their means `[specimens, C]`.
+        """
+        finished: list[list[int]] = []
+        means: list[np.ndarray] = []
+
+        def finish() -> None:
+            if self._sum is not None:
+                finished.append(self._rows)
+                means.append(self._sum / len(self._rows))
+            self._rows, self._sum = [], None
+
+        for row, probability in zip(rows.tolist(), probabilities, strict=True):
+            if self._rows and self.specimens[self._rows[0]] != self.specimens[row]:
+                finish()
+            self._rows.append(row)
+            own = probability.astype(np.float64)
+            self._sum = own if self._sum is None else self._sum + own
+        ends_here = end == len(self.specimens) or (
+            self._rows and self.specimens[end] != self.specimens[self._rows[0]]
+        )
+        if ends_here:
+            finish()
+        return finished, np.array(means).reshape(len(means), probabilities.shape[1])
+
+
+def _specimens(collection: Collection, by_specimen: bool) -> np.ndarray:
+    """Numbers the specimen of each row by its first row; every image its own unless asked."""
+    rows = np.arange(len(collection))
+    if not by_specimen:
+        return rows
+    first: dict[str, int] = {}
+    ids = collection.column("occurrenceID").tolist()
+    return np.array(
+        [first.setdefault(name, row) if name else row for row, name in enumerate(ids)],
+        dtype=np.int64,
+    )
+
+
+def _record(collection: Collection, row: int) -> SpecimenRecord:
+    frame = collection.frame
+    return SpecimenRecord(*(str(frame[column].iat[row]) for column in COLUMNS))
+
+
+def _identification(collection: Collection, rows: list[int], candidates: Any) -> Identification:
+    files = tuple(str(collection.frame["image"].iat[row]) for row in rows)
+    return Identification(_record(collection, rows[0]), candidates, files)
+
+
+def _failed(collection: Collection, failure: Failure) -> Identification:
+    record = _record(collection, failure.row)
+    return Identification(record, (), (failure.key,), failure.reason)
+
+
+def _worker_count(asked: int, images: int) -> int:
+    if asked >= 0:
+        return asked
+    return 0 if images <= HANDFUL else min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def _choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted not in DTYPES:
+        raise HerbzooError(f"there is no dtype {wanted!r}; there are {', '.join(DTYPES)}")
+    if wanted != "auto":
+        return getattr(torch, wanted)
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32

@@ -1,0 +1,1 @@
+"""The transformers side of herbzoo: configuration, models, parts by name."""

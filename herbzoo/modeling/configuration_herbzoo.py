@@ -1,0 +1,57 @@
+"""The configuration of a herbzoo model: three parts by name, every option spelt out."""
+
+# No `from __future__ import annotations` here: transformers checks the types of these fields only
+# where the annotations are real types.
+
+from dataclasses import field
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+SCHEMA_VERSION = 1
+MAX_LABELS_IN_CONFIG = 50_000
+
+
+@strict
+class HerbConfig(PreTrainedConfig):
+    """Names of the parts and their options, never import paths.
+
+    Args:
+        backbone: `{"name", "options"}` of the part from image to features.
+        neck: `{"name", "options"}` of the part from features to embedding: `identity` or
+            `linear_bn`.
+        head: `{"name", "options"}` of the part from embedding to scores and loss.
+        num_classes: number of taxa. It stands apart from `num_labels`, which transformers derives
+            from `id2label`, because `id2label` is written only up to 50,000 classes (it would
+            make config.json 61 MB at 500,000); `taxonomy.json` is the source of truth.
+        requires: `{"backbones" | "heads": {"distribution", "version"}}`: where each part came from.
+        schema_version: of this file's layout.
+    """
+
+    model_type = "herbzoo"
+    keys_to_ignore_at_inference = ["embeddings"]  # noqa: RUF012 - as transformers types it
+
+    backbone: dict[str, Any] = field(default_factory=dict)
+    neck: dict[str, Any] = field(default_factory=lambda: {"name": "identity", "options": {}})
+    head: dict[str, Any] = field(default_factory=dict)
+    num_classes: int = 2
+    requires: dict[str, dict[str, str]] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.schema_version > SCHEMA_VERSION:
+            raise ValueError(
+                f"this model was written in config schema {self.schema_version}, and this herbzoo "
+                f"reads up to {SCHEMA_VERSION}: pip install --upgrade herbzoo"
+            )
+        kwargs.setdefault("num_labels", len(self.id2label) if self.id2label else self.num_classes)
+        super().__post_init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the plain dict of config.json; labels only up to 50,000 classes."""
+        plain = super().to_dict()
+        if self.num_classes > MAX_LABELS_IN_CONFIG:
+            plain.pop("id2label", None)
+            plain.pop("label2id", None)
+        return plain

@@ -1,0 +1,307 @@
+"""A recipe: everything that decides a training run, as frozen dataclasses and as YAML.
+
+Flags win over `--set`, `--set` over the recipe file, the file over the defaults here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from herbzoo.errors import RecipeError
+from herbzoo.interfaces import PartSpec
+
+SCHEMA_VERSION = 1
+FILE_NAME = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class PartRecipe:
+    """A backbone, neck or head by name."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    """The plugin's own options; `herbzoo list` and `herbzoo plugin check` show them."""
+    pretrained: bool = True
+    """Start from pretrained weights, where the part has any."""
+
+    @property
+    def spec(self) -> PartSpec:
+        """Name and options, as the model's config stores them."""
+        return PartSpec(self.name, self.options)
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which rows to learn from."""
+
+    source: str = "synthetic"
+    """A folder, file, Hub dataset id, or `synthetic`: what `--data` takes."""
+    split_column: str = ""
+    """Column with train, validation and test; '' for `split` if there is one, else at random."""
+    name_column: str = ""
+    """Column with the scientific name, where it is not found by itself."""
+    validation_share: float = 0.1
+    """Share of the training specimens to validate on, where the data mark none."""
+    test_share: float = 0.2
+    """Share of the specimens to test on, where the data mark none."""
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """What the model sees."""
+
+    size: int | list[int] = 0
+    """Pixels, a side or [height, width]; 0 for the backbone's own. Sheets do well at a portrait."""
+    augment: float = 1.0
+    """Strength of the random views in training; 0 for none."""
+
+
+@dataclass(frozen=True)
+class OptimRecipe:
+    """How to learn."""
+
+    epochs: float = 10.0
+    max_steps: int = 0
+    """Optimiser steps; 0 leaves it to `epochs`."""
+    batch_size: int = 32
+    accumulate: int = 1
+    """Batches whose gradients are added up to one step."""
+    lr: float = 1e-3
+    """Peak learning rate of neck and head."""
+    backbone_lr_scale: float = 0.1
+    """Learning rate of the backbone's last block, relative to `lr`."""
+    layer_decay: float = 0.85
+    """Factor from each block of the backbone to the one below it."""
+    weight_decay: float = 0.05
+    warmup_share: float = 0.05
+    """Share of the steps over which learning rates rise; they fall along a cosine after."""
+    head_epochs: float = 0.5
+    """Epochs at the start in which the backbone is held and the head finds its place."""
+    freeze_backbone: bool = False
+    """Never train the backbone: compute its features once and train neck and head on them."""
+    feature_views: int = 4
+    """With a frozen backbone, how many random views of each training image to keep."""
+    patience: int = 0
+    """Stop after this many epochs without a better validation top-1; 0 to run to the end."""
+    grad_clip: float = 1.0
+    checkpoint_minutes: float = 10.0
+    """Also save within an epoch when this much time has passed."""
+    log: Literal["tensorboard", "trackio", "none"] = "tensorboard"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    Parts may be given as bare names and data as a bare source:
+    `Recipe(backbone="efficientnet_lite0", head="softmax", data="leaves/")`.
+    """
+
+    backbone: PartRecipe
+    head: PartRecipe
+    data: DataRecipe = field(default_factory=DataRecipe)
+    output: str = ""
+    """The run folder; '' for `runs/<backbone>-<head>`."""
+    neck: PartRecipe = field(
+        default_factory=lambda: PartRecipe("linear_bn", {"embedding_size": 256})
+    )
+    image: ImageRecipe = field(default_factory=ImageRecipe)
+    training: OptimRecipe = field(default_factory=OptimRecipe)
+    seed: int = 0
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        """Accepts bare names for parts and a bare source for data.
+
+        Raises:
+            RecipeError: if a value is outside what makes sense.
+        """
+        kinds = {"backbone": PartRecipe, "neck": PartRecipe, "head": PartRecipe, "data": DataRecipe}
+        for key, kind in kinds.items():
+            if isinstance(getattr(self, key), str | Path):
+                object.__setattr__(self, key, kind(str(getattr(self, key))))
+        if not self.output:
+            name = f"{self.backbone.name}-{self.head.name}".replace(":", "-")
+            object.__setattr__(self, "output", str(Path("runs") / name))
+        steps = self.training
+        shares = (self.data.validation_share, self.data.test_share, steps.warmup_share)
+        if not all(0 <= share < 1 for share in shares):
+            raise RecipeError(f"shares must be at least 0 and below 1, not {shares}")
+        if min(steps.batch_size, steps.accumulate, steps.feature_views) < 1:
+            raise RecipeError("batch_size, accumulate and feature_views must be at least 1")
+        if steps.epochs <= 0 and steps.max_steps <= 0:
+            raise RecipeError("either epochs or max_steps must be above 0")
+        if steps.lr <= 0:
+            raise RecipeError(f"lr must be above 0, not {steps.lr}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Makes a recipe of nested plain values.
+
+        Raises:
+            RecipeError: on an unknown key, a missing part, or a value of the wrong type.
+        """
+        version = values.get("schema_version", SCHEMA_VERSION)
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise RecipeError(
+                f"the recipe has schema {version}, this herbzoo reads up to {SCHEMA_VERSION}: "
+                "pip install --upgrade herbzoo"
+            )
+        for part in ("backbone", "head"):
+            if not values.get(part):
+                raise RecipeError(f"the recipe names no {part}: give --{part} NAME")
+        return _construct(cls, values, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns nested plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Reads a recipe file."""
+        return cls.from_dict(read_yaml(path))
+
+    def save(self, folder: Path) -> None:
+        """Writes `recipe.yaml`."""
+        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def compose(recipe: str | Path | None, settings: Sequence[str], flags: Mapping[str, Any]) -> Recipe:
+    """Combines a recipe file, `--set key=value` settings and command line flags.
+
+    Args:
+        recipe: a file, the name of a shipped recipe, or `None`.
+        settings: `training.lr=0.01`, `head.options.margin=0.5`; `head.margin=0.5` for short.
+        flags: dotted keys to values; `None` means not given.
+
+    Raises:
+        RecipeError: on anything that does not fit.
+    """
+    values = read_yaml(find_recipe(str(recipe))) if recipe else {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise RecipeError(f"--set takes key=value, not {setting!r}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--set {setting}: the value is no YAML") from error
+        _assign(values, key.strip(), value)
+    for key, value in flags.items():
+        if value is not None:
+            _assign(values, key, value)
+    return Recipe.from_dict(values)
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Returns the recipes that come with herbzoo, by name."""
+    folder = Path(str(resources.files("herbzoo"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(recipe: str) -> Path:
+    """Returns the file of a recipe given as a path or as a shipped name.
+
+    Raises:
+        RecipeError: if there is none.
+    """
+    if Path(recipe).is_file():
+        return Path(recipe)
+    shipped = shipped_recipes()
+    if recipe in shipped:
+        return shipped[recipe]
+    raise RecipeError(
+        f"{recipe!r} is neither a file nor a shipped recipe; those are {', '.join(shipped)}"
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a YAML mapping.
+
+    Raises:
+        RecipeError: if the file is missing or holds something else.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} is no mapping of keys to values")
+    return values
+
+
+def _assign(values: dict[str, Any], key: str, value: Any) -> None:
+    """Sets a dotted key; an unknown key of a part is one of the part's own options."""
+    path = key.split(".")
+    known = {"name", "options", "pretrained"}
+    if len(path) == 2 and path[0] in ("backbone", "neck", "head") and path[1] not in known:
+        path = [path[0], "options", path[1]]
+    inner = values
+    for step in path[:-1]:
+        if isinstance(inner.get(step), str):
+            inner[step] = {"source" if step == "data" else "name": inner[step]}
+        inner = inner.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"{key!r} cannot be set: {step!r} holds no keys")
+    if path[-1] in ("backbone", "neck", "head") and isinstance(value, str):
+        if _name(inner.get(path[-1])) != value:  # another part has other options
+            inner[path[-1]] = {"name": value}
+        return
+    inner[path[-1]] = value
+
+
+def _name(part: Any) -> Any:
+    return part.get("name") if isinstance(part, dict) else part
+
+
+def _construct(kind: Any, values: Any, place: str) -> Any:
+    if kind in (PartRecipe, DataRecipe) and isinstance(values, str):
+        return kind(values)
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{place.rstrip('.')!r} must hold keys, not {values!r}")
+    hints = typing.get_type_hints(kind)
+    names = [item.name for item in dataclasses.fields(kind)]
+    for key in values:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f"did you mean {place}{near[0]}?" if near else f"there are {', '.join(names)}"
+            raise RecipeError(f"a recipe has no key {place}{key}: {hint}")
+    given = {key: _convert(hints[key], value, place + key) for key, value in values.items()}
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise RecipeError(f"{place.rstrip('.') or 'the recipe'}: {error}") from error
+
+
+def _convert(kind: Any, value: Any, place: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _construct(kind, value, place + ".")
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise RecipeError(f"{place} must be one of {', '.join(arguments)}, not {value!r}")
+    choices = arguments if origin is types.UnionType else (kind,)
+    if float in choices and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if str in choices and isinstance(value, Path):
+        return str(value)
+    for choice in choices:
+        plain = typing.get_origin(choice) or choice
+        if isinstance(value, plain) and (plain is bool or not isinstance(value, bool)):
+            return value
+    expected = " or ".join(str(getattr(choice, "__name__", choice)) for choice in choices)
+    raise RecipeError(f"{place} must be {expected}, not {value!r}")

@@ -1,0 +1,135 @@
+"""The Hugging Face Trainer for herbzoo models: a few overrides, no copied code."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from transformers import (
+    EvalPrediction,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from herbzoo.data.batches import EpochSampler
+from herbzoo.evaluation.metrics import ranked, summarise
+from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
+from herbzoo.optimisation import parameter_groups
+from herbzoo.recipe import OptimRecipe
+from herbzoo.run_folder import mark_complete
+
+
+class HerbTrainer(Trainer):
+    """A Trainer with learning rates by depth, and runs that survive being killed.
+
+    The order of the rows and their augmentation depend on seed and epoch alone, and a checkpoint
+    counts only once its last file is written, so a resumed run ends where an uninterrupted one
+    does.
+    """
+
+    def __init__(self, recipe: OptimRecipe, **kwargs: Any) -> None:
+        super().__init__(
+            preprocess_logits_for_metrics=prediction_and_rank,
+            compute_metrics=validation_metrics,
+            **kwargs,
+        )
+        self.recipe = recipe
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> Optimizer:
+        """Creates AdamW over groups by depth."""
+        if self.optimizer is None:
+            trained = model or self.model
+            groups = parameter_groups(self.accelerator.unwrap_model(trained), self.recipe)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            self.optimizer = kind(groups, **options)
+        return self.optimizer
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        return EpochSampler(len(train_dataset or self.train_dataset), self.args.seed)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            step = self.state.global_step
+            mark_complete(Path(self.args.output_dir) / f"checkpoint-{step}", step)
+
+
+def prediction_and_rank(logits: Tensor, labels: Tensor) -> Tensor:
+    """Reduces scores `[B, C]` to predicted class and rank of the truth, `[B, 2]`.
+
+    The Trainer would otherwise gather all scores: 5 GB for 80,000 images and 15,501 classes.
+    """
+    outcomes = ranked(logits.float().cpu().numpy(), labels.cpu().numpy())
+    columns = np.stack([outcomes.predicted.astype(np.float64), outcomes.rank], axis=1)
+    return torch.from_numpy(columns).to(labels.device)
+
+
+def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Summarises what `prediction_and_rank` kept of the validation rows."""
+    predicted, rank = np.asarray(prediction.predictions).T
+    metrics = summarise(np.asarray(prediction.label_ids), predicted.astype(np.int64), rank)
+    return {"top1": metrics.top1, "mrr": metrics.mrr, "macro_f1": metrics.macro_f1}
+
+
+class HeadFirst(TrainerCallback):
+    """Holds the backbone for the first steps, in which a fresh head would only upset it."""
+
+    def __init__(self, model: HerbForImageClassification, steps: int) -> None:
+        self.model = model
+        self.steps = steps
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Lets go of the backbone when its time has come, also after a resume."""
+        held = state.global_step < self.steps
+        if held != self.model.backbone_held:
+            self.model.hold_backbone(held)
+
+
+class TimedCheckpoint(TrainerCallback):
+    """Saves within an epoch when some minutes have passed: an epoch can take hours."""
+
+    def __init__(self, minutes: float) -> None:
+        self.seconds = minutes * 60
+        self.saved = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Asks for a checkpoint when one is due."""
+        if time.monotonic() - self.saved > self.seconds:
+            control.should_save = True
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Starts the clock anew."""
+        self.saved = time.monotonic()
+
+
+class Progress(ProgressCallback):
+    """The Trainer's progress bar, with a readable line for each epoch."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the losses of an epoch and the validation figures that follow it."""
+        shown = {"loss": "loss", "eval_loss": "validation loss", "eval_top1": "validation top-1"}
+        known = [f"{shown[key]} {logs[key]:.3f}" for key in shown if logs and key in logs]
+        if known and self.training_bar is not None:
+            self.training_bar.write(f"epoch {state.epoch:.1f}: {', '.join(known)}")

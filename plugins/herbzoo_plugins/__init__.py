@@ -1,0 +1,1 @@
+"""The first-party plugins of herbzoo; they import nothing from it."""

@@ -1,0 +1,1 @@
+"""Heads: embeddings to scores and a loss."""
