@@ -155,9 +155,7 @@ def _load_pretrained(kind: str, name: str, part: nn.Module) -> None:
 def _cannot_load(kind: str, name: str, error: Exception) -> str:
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     offline = [
-        other
-        for other in registry.names(kind)
-        if "wheel" in registry.pretrained(kind, other)
+        other for other in registry.names(kind) if "wheel" in registry.pretrained(kind, other)
     ]
     kept = f" such as {', '.join(offline)}" if offline else ""
     without = "--no-pretrained" if kind == "backbones" else "--set head.pretrained=false"

@@ -22,6 +22,7 @@ from herbzoo.interfaces import PartSpec
 
 SCHEMA_VERSION = 1
 FILE_NAME = "recipe.yaml"
+DEFAULT_NECK = "linear_bn"
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     output: str = ""
     """The run folder; '' for `runs/<backbone>-<head>`."""
-    neck: PartRecipe = field(
-        default_factory=lambda: PartRecipe("linear_bn", {"embedding_size": 256})
-    )
+    neck: PartRecipe = field(default_factory=lambda: PartRecipe(DEFAULT_NECK))
     image: ImageRecipe = field(default_factory=ImageRecipe)
     training: OptimRecipe = field(default_factory=OptimRecipe)
     seed: int = 0
@@ -160,6 +159,9 @@ class Recipe:
         for part in ("backbone", "head"):
             if not values.get(part):
                 raise RecipeError(f"the recipe names no {part}: give --{part} NAME")
+        neck = values.get("neck")
+        if isinstance(neck, Mapping):  # options alone will do: --set neck.embedding_size=128
+            values = {**values, "neck": {"name": DEFAULT_NECK, **neck}}
         return _construct(cls, values, "")
 
     def to_dict(self) -> dict[str, Any]:

@@ -25,7 +25,13 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from herbzoo.build import LoadedRun, build, choose_device, image_spec_of, place
-from herbzoo.data.batches import UNKNOWN, FeatureRows, ImageRows, class_indices
+from herbzoo.data.batches import (
+    UNKNOWN,
+    FeatureRows,
+    ImageRows,
+    class_indices,
+    image_errors_in_one_line,
+)
 from herbzoo.data.readers import open_collection
 from herbzoo.data.records import Collection
 from herbzoo.data.splits import Split, make_split
@@ -119,7 +125,8 @@ def train(
         run.remember(facts)
     report(_summary(prepared))
     place(prepared.model, device)
-    _fit(prepared, run, device, hardware, report)
+    with image_errors_in_one_line():
+        _fit(prepared, run, device, hardware, report)
     metrics = _finish(prepared, run, device, hardware, group_by, time.monotonic() - started)
     return TrainResult(run.path, metrics, time.monotonic() - started)
 
@@ -322,7 +329,9 @@ def _finish(
     metrics = None
     if len(prepared.split.test):
         identifier = Identifier.from_pretrained(
-            staged, device=str(device), dtype="float32" if hardware.dtype == "auto" else hardware.dtype
+            staged,
+            device=str(device),
+            dtype="float32" if hardware.dtype == "auto" else hardware.dtype,
         )
         metrics = evaluate(
             identifier,

@@ -8,9 +8,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from PIL import Image
 
+from herbzoo.data.readers import open_collection
 from herbzoo.data.records import COLUMNS, Collection, SpecimenRecord
+from herbzoo.errors import DataError
+
+SPECIES_OF = {
+    "sheets/a.jpg": "Quercus robur",
+    "sheets/b.jpg": "Quercus robur",
+    "field/c.jpg": "Acer campestre",
+}
 
 
 def write_image(path: Path, size: tuple[int, int] = (32, 48), colour: str = "green") -> Path:
@@ -56,3 +65,26 @@ def records_collection(records: Iterable[SpecimenRecord]) -> Collection:
     rows = [[getattr(record, column) for column in COLUMNS] for record in records]
     frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=str)
     return Collection(frame, images=None, name="a collection")  # type: ignore[arg-type]
+
+
+def table_folder(
+    root: Path, text: str, name: str = "metadata.csv", encoding: str = "utf-8"
+) -> Path:
+    """Writes three images and a table beside them."""
+    write_images(root, SPECIES_OF)
+    (root / name).write_text(text, encoding=encoding)
+    return root
+
+
+def refusal(data: object, **options: str) -> str:
+    """Returns the one line with which a collection is refused."""
+    with pytest.raises(DataError) as error:
+        open_collection(data, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def csv_of(header: str, *ends: str, delimiter: str = ",") -> str:
+    """Returns a table of three images; `ends` are the values of further columns."""
+    rows = [delimiter.join([*image_and_name, *ends]) for image_and_name in SPECIES_OF.items()]
+    return "\n".join([header, *rows]) + "\n"

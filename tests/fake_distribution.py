@@ -20,9 +20,7 @@ HEAD = """
 """
 
 
-def write(
-    site: Path, name: str, entry_points: dict[str, dict[str, str]], code: str = HEAD
-) -> None:
+def write(site: Path, name: str, entry_points: dict[str, dict[str, str]], code: str = HEAD) -> None:
     """Writes a distribution into a folder of `sys.path`.
 
     Args:

@@ -5,6 +5,8 @@ import errno
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -52,8 +54,21 @@ def test_every_command_says_what_it_does_and_shows_an_example(command: str):
     text = ALL[command].help
     first, _, rest = text.partition("\n")
     assert first.endswith("."), "the first line is the summary in `herbzoo --help`"
-    assert "For example: herbzoo" in rest
+    examples = re.findall(r"herbzoo( .*)?$", rest.partition("For example:")[2], re.MULTILINE)
+    assert examples
     assert all(parameter.help for parameter in ALL[command].params if parameter.name != "help")
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_examples_use_options_there_are(command: str):
+    """Only the parser is asked: nothing is run."""
+    for example in re.findall(r"(herbzoo [a-z].*)$", ALL[command].help, re.MULTILINE):
+        words = shlex.split(example)
+        used = max((path for path in ALL if example.startswith(path)), key=len)
+        known = {option for p in ALL[used].params for option in (*p.opts, *p.secondary_opts)}
+        given = {word.partition("=")[0] for word in words if word.startswith("-")}
+        assert used != "herbzoo", example
+        assert given <= known | {"--help"}, example
 
 
 def test_summaries_fit_into_the_help_of_eighty_columns(monkeypatch, capsys):

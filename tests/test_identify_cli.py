@@ -130,7 +130,7 @@ def test_the_table_is_aligned_and_names_each_image(herbzoo, run, sheets):
     lines = out.splitlines()
     assert lines[0] == str(sheets / "0.jpg")
     assert lines[4] == str(sheets / "1.jpg")
-    assert lines[1].startswith("  1.  0.")
+    assert lines[1].startswith("   1.  0.")
     families = [line.index(word) for line in lines[1:4] for word in line.split() if "aceae" in word]
     assert len(set(families)) == 1, "families stand below one another"
 
@@ -160,7 +160,7 @@ def test_unreadable_images_are_listed_and_the_others_identified(herbzoo, run, sh
     assert code == 0
     assert len(rows_of(out)) == IMAGES
     assert f"{sheets / 'broken.jpg'}: not an image" in err
-    assert "1 images could not be read" in err
+    assert f"1 of {IMAGES + 1} images could not be read" in err
 
     output = tmp_path / "answers.csv"
     code, out, err = herbzoo("identify", run, sheets, "--output", output)
@@ -201,7 +201,7 @@ def test_an_image_that_is_asked_for_twice_is_answered_once(herbzoo, run, sheets)
         (["--resume"], "--resume goes on with a file: give its --output too"),
         (["--resume", "--output", "new.txt"], "a table cannot be resumed"),
         (["missing.jpg"], "there is no file or folder 'missing.jpg'"),
-        (["--top-k", "0"], "0 is not in the range x>=1"),
+        (["--top-k", "0"], "Invalid value for '--top-k'"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_everything_as_it_was(
@@ -262,7 +262,7 @@ def test_a_file_cut_off_at_any_byte_keeps_exactly_its_whole_answers(form, tmp_pa
 def test_files_of_something_else_are_not_taken_for_answers(form, tmp_path):
     output = tmp_path / "notes"
     text = form.header() + "".join(map(form.text, answers(["a.jpg", "b.jpg", "c.jpg"])))
-    damaged = text.replace("b.jpg", 'b.jpg"\x00', 1).replace('"b.jpg', "b.jpg")
+    damaged = text.replace(text.splitlines(keepends=True)[1], "not a row\n")
     for content in ("my notes", "my notes\nand more\n", "a,b\n1,2\n", damaged):
         output.write_text(content)
         with pytest.raises(RunError, match="cannot be resumed"):
@@ -361,6 +361,19 @@ def test_resuming_with_another_model_rank_or_other_images_is_refused(
     assert output.read_bytes() == whole
 
 
+def test_what_was_cut_off_goes_even_if_its_image_cannot_be_read_any_more(
+    herbzoo, run, sheets, tmp_path
+):
+    output = tmp_path / "answers.csv"
+    assert herbzoo("identify", run, sheets, "--output", output)[0] == 0
+    whole = output.read_bytes()
+    output.write_bytes(whole[:-30])
+    (sheets / "5.jpg").write_bytes(b"not an image")
+    assert herbzoo("identify", run, sheets, "--output", output, "--resume")[0] == 0
+    assert whole.startswith(output.read_bytes())
+    assert len(rows_of(output.read_text())) == (IMAGES - 1) * 3
+
+
 def test_an_image_repaired_since_is_tried_again(herbzoo, run, sheets, tmp_path):
     sound = (sheets / "3.jpg").read_bytes()
     (sheets / "3.jpg").write_bytes(sound[:100])
@@ -385,7 +398,8 @@ def test_a_killed_process_leaves_whole_batches_and_can_be_resumed(run, sheets, t
         stderr=subprocess.DEVNULL,
     )
     waiting = time.monotonic() + 60
-    while time.monotonic() < waiting and not (output.exists() and output.stat().st_size > 2000):
+    while not (output.exists() and output.stat().st_size > 2000):
+        assert process.poll() is None and time.monotonic() < waiting
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()

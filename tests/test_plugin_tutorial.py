@@ -63,7 +63,10 @@ def test_the_first_class_has_ten_lines():
 
 def test_python_and_toml_come_before_any_theory():
     start = TUTORIAL.read_text(encoding="utf-8").partition("## ")[0]
-    assert [name for name, _ in FILE_BLOCK.findall(start)] == ["herbzoo_meadow.py", "pyproject.toml"]
+    assert [name for name, _ in FILE_BLOCK.findall(start)] == [
+        "herbzoo_meadow.py",
+        "pyproject.toml",
+    ]
     prose = re.sub(r"```.*?```", "", start.partition("**`pyproject")[0], flags=re.DOTALL)
     assert len(prose.split()) < 12
 

@@ -1,44 +1,19 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pickle
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from data_samples import write_image, write_images
+from data_samples import SPECIES_OF, csv_of, refusal, table_folder, write_image, write_images
 
 from herbzoo.data.readers import open_collection, open_images
 from herbzoo.data.records import COLUMNS, FIELD, HERBARIUM
 from herbzoo.errors import DataError, ImageError
 
 REAL = Path(os.environ.get("HERBZOO_DATA", Path(__file__).parents[2] / "shared" / "data"))
-SHEETS = ["sheets/a.jpg", "sheets/b.jpg", "field/c.jpg"]
-NAMES = ["Quercus robur", "Quercus robur", "Acer campestre"]
-
-
-def table_folder(
-    root: Path, text: str, name: str = "metadata.csv", encoding: str = "utf-8"
-) -> Path:
-    write_images(root, SHEETS)
-    (root / name).write_text(text, encoding=encoding)
-    return root
-
-
-def refusal(data: object, **options: str) -> str:
-    with pytest.raises(DataError) as error:
-        open_collection(data, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-def csv_of(header: str, *ends: str, delimiter: str = ",") -> str:
-    rows = [
-        delimiter.join(row) for row in zip(SHEETS, NAMES, *([e] * 3 for e in ends), strict=True)
-    ]
-    return "\n".join([header, *rows]) + "\n"
+SHEETS, NAMES = list(SPECIES_OF), list(SPECIES_OF.values())
 
 
 def test_folder_with_a_table_is_read_in_darwin_core_terms(tmp_path):
@@ -62,18 +37,24 @@ def test_table_itself_is_read_relative_to_its_folder(tmp_path, monkeypatch):
     assert collection.images.open("sheets/a.jpg").mode == "RGB"
 
 
-@pytest.mark.parametrize(
-    "path", ["./sheets/a.jpg", "sheets\\a.jpg", "sheets//a.jpg", "sheets/../sheets/a.jpg", "{root}/sheets/a.jpg"]
-)  # fmt: skip
+HONEST = [
+    "./sheets/a.jpg",
+    "sheets\\a.jpg",
+    "sheets//a.jpg",
+    "x/../sheets/a.jpg",
+    "{root}/sheets/a.jpg",
+]
+OUTSIDE = ["../secret.jpg", "x/../../secret.jpg", "/etc/passwd", "C:\\secret.jpg", "..\\secret.jpg"]
+
+
+@pytest.mark.parametrize("path", HONEST)
 def test_odd_but_honest_paths_are_put_right(tmp_path, path):
     row = path.format(root=tmp_path)
     table_folder(tmp_path, f"image,species\n{row},Acer rubrum\n")
     assert list(open_collection(tmp_path).frame["image"]) == ["sheets/a.jpg"]
 
 
-@pytest.mark.parametrize(
-    "path", ["../secret.jpg", "sheets/../../secret.jpg", "/etc/passwd", "C:\\secret.jpg", "..\\secret.jpg"]
-)  # fmt: skip
+@pytest.mark.parametrize("path", OUTSIDE)
 def test_paths_that_leave_the_folder_are_refused_by_row(tmp_path, path):
     write_image(tmp_path / "secret.jpg")
     folder = table_folder(

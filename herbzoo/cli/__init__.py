@@ -13,8 +13,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from herbzoo.cli import evaluate, identify, plugin, quickstart, train
 from herbzoo.cli import list as list_verb
-from herbzoo.cli import plugin
 from herbzoo.errors import HerbzooError
 
 USER_MISTAKE = 2
@@ -27,7 +27,11 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(quickstart.quickstart)
 app.command("list")(list_verb.list_parts)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(identify.identify)
 app.add_typer(plugin.app, name="plugin")
 
 

@@ -92,7 +92,8 @@ def identify(
         raise DataError(f"none of the {len(collection):,} images can be read; the first: {first}")
     if sink.failures:
         listed = "" if output is None else f", listed in {failures_path(output)}"
-        typer.echo(f"{len(sink.failures):,} images could not be read{listed}", err=True)
+        share = f"{len(sink.failures):,} of {len(collection):,} images"
+        typer.echo(f"{share} could not be read{listed}", err=True)
 
 
 def _form_of(output: Path | None) -> Form:

@@ -90,16 +90,24 @@ def train(
 
     composed = compose(recipe, settings or [], flags)  # before torch: mistakes answer at once
 
+    from herbzoo.cli.progress import quiet_loading
     from herbzoo.training import Hardware
     from herbzoo.training import train as run_training
 
-    result = run_training(
-        composed,
-        resume=resume,
-        group_by=tuple(group_by or ()),
-        hardware=Hardware(device, workers, dtype),
-        report=lambda line: typer.echo(line, err=True),
-    )
+    quiet_loading()
+    try:
+        result = run_training(
+            composed,
+            resume=resume,
+            group_by=tuple(group_by or ()),
+            hardware=Hardware(device, workers, dtype),
+            report=lambda line: typer.echo(line, err=True),
+        )
+    except KeyboardInterrupt:
+        if (Path(composed.output) / ".training").is_dir():
+            again = f"herbzoo train --output {composed.output} --resume"
+            typer.echo(f"interrupted; go on with: {again}", err=True)
+        raise
     if result.metrics is not None:
         from herbzoo.evaluation.evaluate import metrics_table
 

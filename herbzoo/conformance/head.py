@@ -100,7 +100,7 @@ def sends_gradients_to_every_parameter(subject: Subject) -> str:
 
 
 def learns_a_separable_batch(subject: Subject) -> str:
-    """Thirty steps of Adam lower the loss and leave most of a toy batch named rightly.
+    """Thirty steps of Adam lower the loss and name a toy batch better than chance.
 
     They go through a linear layer that stands for the rest of the network, so that a head which is
     frozen itself can pass.
@@ -121,7 +121,7 @@ def learns_a_separable_batch(subject: Subject) -> str:
         named = part.eval().logits(rest(embeddings)).argmax(dim=1)
     accuracy = (named == labels).float().mean().item()
     detail = f"loss from {losses[0]:.3f} to {losses[-1]:.3f}, top-1 {accuracy:.2f}"
-    if not (losses[-1] < losses[0] and accuracy > 0.5):
+    if not (losses[-1] < losses[0] and accuracy > 1 / NUM_CLASSES):
         raise Nonconformity(f"{detail} after {TOY_STEPS} steps")
     return detail
 

@@ -40,7 +40,7 @@ def spells_out_its_options(subject: Subject) -> str:
 def constructs_without_network(subject: Subject) -> str:
     """Constructing allocates; weights are fetched by `load_pretrained` or not at all."""
     with _connections_noted() as attempts:
-        part = subject.construct()
+        part = subject.outline() if subject.device == "meta" else subject.construct()
     if attempts:
         raise Nonconformity(f"the constructor asked the network for {', '.join(attempts)}")
     if not isinstance(part, nn.Module):

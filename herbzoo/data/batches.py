@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from herbzoo.data.records import Collection
 from herbzoo.data.transforms import Augment, Letterbox
+from herbzoo.errors import ImageError
 from herbzoo.taxonomy import Taxonomy
 
 UNKNOWN = -1
@@ -96,6 +98,21 @@ class ImageRows(Dataset[dict[str, Tensor]]):
         return self.letterbox(
             self.collection.images.open(self._keys[row], self.letterbox.spec.size)
         )
+
+
+@contextmanager
+def image_errors_in_one_line() -> Iterator[None]:
+    """Undoes what a loader's worker process makes of an error: its whole traceback as a message.
+
+    Raises:
+        ImageError: with the message it had in the worker, and what to do.
+    """
+    try:
+        yield
+    except ImageError as error:
+        last = str(error).strip().splitlines()[-1]
+        reason = last.removeprefix(f"{ImageError.__module__}.{ImageError.__qualname__}: ")
+        raise ImageError(f"{reason} - repair the file or take its row out of the data") from error
 
 
 @dataclass

@@ -84,7 +84,9 @@ class Collection:
     def select(self, rows: Any) -> Collection:
         """Returns the rows that a boolean mask or positions choose, in their order."""
         chosen = (
-            self.frame.loc[rows] if str(getattr(rows, "dtype", "")) == "bool" else self.frame.iloc[rows]
+            self.frame.loc[rows]
+            if str(getattr(rows, "dtype", "")) == "bool"
+            else self.frame.iloc[rows]
         )
         return replace(self, frame=chosen.reset_index(drop=True))
 

@@ -24,6 +24,8 @@ from numpy.typing import ArrayLike
 
 NO_ANSWER = np.iinfo(np.int64).min
 """Predicted class of a row that has no score at all that is a number; equals no truth."""
+METRIC_NAMES = {"top1": "top-1", "top5": "top-5", "mrr": "MRR", "macro_f1": "macro-F1"}
+"""What people call the figures of `Metrics`."""
 BLANK = "(blank)"
 """Name of the group of rows whose value in the column is empty."""
 

@@ -13,7 +13,7 @@ import yaml
 from herbzoo.build import LoadedRun
 from herbzoo.data.records import FIELD, HERBARIUM, Collection
 from herbzoo.data.splits import Split
-from herbzoo.evaluation.evaluate import METRIC_NAMES
+from herbzoo.evaluation.metrics import METRIC_NAMES
 from herbzoo.recipe import Recipe
 
 FILE_NAME = "README.md"

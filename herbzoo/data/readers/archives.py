@@ -218,7 +218,9 @@ class ArchiveTree:
         try:
             return BytesIO(self.members.read(self.prefix + key))
         except (*_UNREADABLE, KeyError, RuntimeError) as error:
-            raise DataError(f"{self.name}: {key} cannot be unpacked ({reason_of(error)})") from error
+            raise DataError(
+                f"{self.name}: {key} cannot be unpacked ({reason_of(error)})"
+            ) from error
 
     def source(self) -> ArchiveImages:
         """Returns where the images are read from."""

@@ -71,7 +71,9 @@ def open_saved(folder: Path, *, name_column: str | None, names_required: bool) -
     try:
         loaded = datasets.load_from_disk(str(folder))
     except Exception as error:  # Arrow, JSON and file errors of many classes
-        raise DataError(f"{folder} cannot be read as a datasets folder ({reason_of(error)})") from error
+        raise DataError(
+            f"{folder} cannot be read as a datasets folder ({reason_of(error)})"
+        ) from error
     return _from_datasets(loaded, str(folder), name_column, names_required)
 
 
@@ -137,8 +139,8 @@ def _require_on_hub(repo_id: str) -> None:
         ) from error
     except Exception as error:  # the classes of network errors differ between versions
         raise DataError(
-            f"there is no folder {repo_id!r} here, and the Hub cannot be reached ({reason_of(error)}); "
-            "set HF_HUB_OFFLINE=1 to use a data set downloaded before"
+            f"there is no folder {repo_id!r} here, and the Hub cannot be reached "
+            f"({reason_of(error)}); set HF_HUB_OFFLINE=1 to use a data set downloaded before"
         ) from error
 
 

@@ -105,7 +105,9 @@ def _read_csv(stream: BinaryIO, name: str) -> pd.DataFrame:
             f"{name} is not UTF-8 ({_encoding_hint(error)}); save it as UTF-8"
         ) from error
     except csv.Error as error:
-        raise DataError(f"{name} line {lines.line_num} cannot be read as CSV: {reason_of(error)}") from error
+        raise DataError(
+            f"{name} line {lines.line_num} cannot be read as CSV: {reason_of(error)}"
+        ) from error
     finally:
         text.detach()
     return pd.DataFrame(rows, columns=header, dtype=str)

@@ -63,7 +63,8 @@ def synthetic_collection(
 
     if images_per_species < FEWEST_IMAGES:
         raise DataError(
-            f"{images_per_species} images a species cannot be split; ask for {FEWEST_IMAGES} or more"
+            f"{images_per_species} images a species cannot be split; "
+            f"ask for {FEWEST_IMAGES} or more"
         )
     flora = make_flora(species, seed)
     rows = _Rows(flora, images_per_species)
@@ -115,8 +116,6 @@ class _Rows:
         starts |= _run_positions(starts) % 4 == 0
         self.part = _run_positions(starts)
         self.gathering = np.cumsum(starts) - 1
-        first_of = np.zeros(count, dtype=int)
-        np.minimum.at(first_of, self.species, 0)
         first_of = self.gathering[np.searchsorted(self.species, np.arange(count))]
         self.plant = self.gathering - first_of[self.species]
         first_photo = np.searchsorted(

@@ -30,7 +30,7 @@ _DRIED: tuple[RGB, ...] = (
     (134, 128, 92),
     (104, 112, 92),
 )
-_LIVING: tuple[RGB, ...] = ((74, 128, 48), (58, 112, 52), (98, 142, 52), (84, 126, 78))
+_LIVING: tuple[RGB, ...] = ((92, 142, 58), (74, 124, 62), (116, 156, 66), (98, 138, 90))
 
 
 def dried(colour: str, hue: float, rng: np.random.Generator) -> Palette:

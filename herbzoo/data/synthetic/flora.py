@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from herbzoo.data.synthetic import names, traits
-from herbzoo.data.synthetic.traits import PLANS, Plan, Traits
+from herbzoo.data.synthetic.plans import PLANS, Plan
+from herbzoo.data.synthetic.traits import Traits
 from herbzoo.errors import DataError
 
 
@@ -94,16 +95,23 @@ def make_flora(species: int = 12, seed: int = 0) -> Flora:
             name, gender, family_of[index], traits.genus_traits(family.traits, family.plan, rng)
         )
         genera.append(genus)
-        kinds += _species_of(genus, index, size, family.plan, rng)
+        first = family_of.index(genus.family)
+        relatives = [kind.traits for kind in kinds[-60:] if kind.genus >= first]
+        kinds += _species_of(genus, index, size, family.plan, relatives, rng)
     return Flora(tuple(families), tuple(genera), tuple(kinds), seed)
 
 
 def _species_of(
-    genus: Genus, index: int, size: int, plan: Plan, rng: np.random.Generator
+    genus: Genus,
+    index: int,
+    size: int,
+    plan: Plan,
+    relatives: list[Traits],
+    rng: np.random.Generator,
 ) -> list[Species]:
     used: set[str] = set()
     found = []
-    for looks in traits.species_traits(genus.traits, plan, size, rng):
+    for looks in traits.species_traits(genus.traits, plan, size, relatives, rng):
         candidates = names.epithets(genus.gender, looks.epithet_stems(), rng)
         epithet = next(name for name in candidates if name not in used)
         used.add(epithet)
@@ -115,12 +123,15 @@ def _plan_order(rng: np.random.Generator) -> list[Plan]:
     """Shuffles the body plans so that neighbours differ in habit, for the sake of small floras."""
     shuffled = [PLANS[i] for i in rng.permutation(len(PLANS))]
     habits = list(dict.fromkeys(plan.habit for plan in shuffled))
-    turn = {id(plan): sum(p.habit == plan.habit for p in shuffled[:i]) for i, plan in enumerate(shuffled)}
+    turn = {
+        id(plan): sum(p.habit == plan.habit for p in shuffled[:i])
+        for i, plan in enumerate(shuffled)
+    }
     return sorted(shuffled, key=lambda plan: (turn[id(plan)], habits.index(plan.habit)))
 
 
 def _genus_sizes(species: int, rng: np.random.Generator) -> list[int]:
-    """Splits the species into genera, two or more in each as far as they go, a few of them large."""
+    """Splits the species into genera, two or more in each where they suffice."""
     mean = 2 + 2.2 * max(np.log10(species / 12), 0.0)
     genera = max(1, round(species / mean))
     smallest = min(2, species // genera)

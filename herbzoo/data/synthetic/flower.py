@@ -43,16 +43,46 @@ def flower_layers(form: str, petals: int) -> tuple[Layer, ...]:
         return (
             ("petal", 1.0, mouth),
             ("petal", 0.84, throat),
-            ("calyx", 1.0, np.array([(-0.12, 0.0), (0.1, 0.32), (0.42, 0.36), (0.2, 0.0), (0.42, -0.36), (0.1, -0.32)])),
-        )  # fmt: skip
+            (
+                "calyx",
+                1.0,
+                np.array(
+                    [
+                        (-0.12, 0.0),
+                        (0.1, 0.32),
+                        (0.42, 0.36),
+                        (0.2, 0.0),
+                        (0.42, -0.36),
+                        (0.1, -0.32),
+                    ]
+                ),
+            ),
+        )
     if form == "lipped":
-        banner = np.array([(0.1, 0.1), (0.35, 0.6), (0.75, 0.86), (1.1, 0.6), (0.95, 0.25), (0.5, 0.02)])
-        keel = np.array([(0.1, -0.1), (0.5, -0.02), (1.1, 0.06), (1.35, -0.2), (1.0, -0.46), (0.5, -0.4)])
+        banner = np.array(
+            [(0.1, 0.1), (0.35, 0.6), (0.75, 0.86), (1.1, 0.6), (0.95, 0.25), (0.5, 0.02)]
+        )
+        keel = np.array(
+            [(0.1, -0.1), (0.5, -0.02), (1.1, 0.06), (1.35, -0.2), (1.0, -0.46), (0.5, -0.4)]
+        )
         return (
             ("petal", 1.08, banner),
             ("petal", 0.82, keel),
-            ("calyx", 1.0, np.array([(-0.15, 0.05), (0.15, 0.3), (0.5, 0.16), (0.5, -0.18), (0.15, -0.3), (-0.15, -0.05)])),
-        )  # fmt: skip
+            (
+                "calyx",
+                1.0,
+                np.array(
+                    [
+                        (-0.15, 0.05),
+                        (0.15, 0.3),
+                        (0.5, 0.16),
+                        (0.5, -0.18),
+                        (0.15, -0.3),
+                        (-0.15, -0.05),
+                    ]
+                ),
+            ),
+        )
     if form == "tuft":
         return (
             ("calyx", 0.9, _corolla(7, 0.35, 1.2)),
@@ -67,8 +97,8 @@ def fruit_layers(fruit: str) -> tuple[Layer, ...]:
     """Returns the polygons of a fruit, the lowest first; it hangs along x."""
     if fruit == "berry":
         return (
-            ("fruit", 1.0, _disc(0.6, 12) + (0.55, 0)),
-            ("fruit", 1.35, _disc(0.17, 6) + (0.4, 0.2)),
+            ("fruit", 1.0, _disc(0.6, 12, 0.55, 0.0)),
+            ("fruit", 1.35, _disc(0.17, 6, 0.4, 0.2)),
         )
     if fruit == "pod":
         x = np.linspace(0, 2.0, 8)
@@ -87,7 +117,7 @@ def fruit_layers(fruit: str) -> tuple[Layer, ...]:
             ("fruit", 1.0, np.concatenate([outline, outline[-2::-1] * (1, -1)])),
             ("fruit", 0.72, np.array([(0.1, 0.02), (0.8, 0.06), (1.1, 0.0), (0.8, -0.06)])),
         )
-    lobes = [_disc(0.3, 7) + offset for offset in ((0.3, 0.22), (0.3, -0.22), (0.6, 0.0))]
+    lobes = [_disc(0.3, 7, x, y) for x, y in ((0.3, 0.22), (0.3, -0.22), (0.6, 0.0))]
     return tuple(("fruit", 0.85 + 0.12 * i, lobe) for i, lobe in enumerate(lobes))
 
 
@@ -99,9 +129,9 @@ def _corolla(petals: int, sinus: float, roundness: float) -> np.ndarray:
     return np.stack([reach * np.cos(angle), reach * np.sin(angle)], 1)
 
 
-def _disc(radius: float, corners: int) -> np.ndarray:
+def _disc(radius: float, corners: int, x: float = 0.0, y: float = 0.0) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return radius * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1)
 
 
 def _turned(points: np.ndarray, angle: float) -> np.ndarray:

@@ -5,7 +5,7 @@ Positions are pixels of the full-size sheet and are scaled when drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -35,21 +35,25 @@ class Canvas:
 
     image: Image.Image
     scale: float
+    _draw: ImageDraw.ImageDraw = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_draw", ImageDraw.Draw(self.image))
 
     def box(self, box: Box, fill: Colour | None, outline: Colour | None = None) -> None:
         """Draws a rectangle."""
         left, top, right, bottom = (round(v * self.scale) for v in box)
         corners = (left, top, max(left, right - 1), max(top, bottom - 1))
-        ImageDraw.Draw(self.image).rectangle(corners, fill, outline)
+        self._draw.rectangle(corners, fill, outline)
 
     def polygon(self, points: np.ndarray, fill: Colour) -> None:
         """Draws a filled polygon."""
-        ImageDraw.Draw(self.image).polygon((points * self.scale).ravel().tolist(), fill)
+        self._draw.polygon((points * self.scale).ravel().tolist(), fill)
 
     def line(self, points: np.ndarray, fill: Colour, width: float) -> None:
         """Draws an open line."""
         pixels = max(1, round(width * self.scale))
-        ImageDraw.Draw(self.image).line((points * self.scale).ravel().tolist(), fill, pixels)
+        self._draw.line((points * self.scale).ravel().tolist(), fill, pixels)
 
     def stencil(self, mask: Image.Image, corner: tuple[float, float], fill: Colour) -> None:
         """Prints a mask that has this canvas's scale in one colour."""
@@ -95,14 +99,12 @@ def empty_sheet(
     if rng.random() < 0.4:
         slip_x, slip_y = near + 120 + 20 * rng.random(), bottom - 34 - 40 * rng.random()
         _slip(canvas, (slip_x, slip_y, min(slip_x + 104, far - 4), slip_y + 26), rng)
-    inset = 0.045 * width
-    plant_box = (left + inset, top + 0.058 * height, right - inset, foot - 0.006 * height)
+    inset = 0.07 * width
+    plant_box = (left + inset, top + 0.068 * height, right - inset, foot - 0.006 * height)
     return canvas, Layout(paper, plant_box)
 
 
-def straps(
-    canvas: Canvas, keeper: Herbarium, stem: np.ndarray, rng: np.random.Generator
-) -> None:
+def straps(canvas: Canvas, keeper: Herbarium, stem: np.ndarray, rng: np.random.Generator) -> None:
     """Holds a stem down at a few points.
 
     Args:
@@ -137,7 +139,7 @@ def _paper_box(keeper: Herbarium, full: tuple[int, int]) -> Box:
     return (left, top, width - right, height - narrow)
 
 
-@lru_cache(maxsize=40)
+@lru_cache(maxsize=30)
 def _base(keeper: Herbarium, scale: float, full: tuple[int, int], variant: int) -> Image.Image:
     """Returns bed and paper with what always lies at the same place."""
     rng = np.random.default_rng([variant, *keeper.code.encode()])
@@ -145,7 +147,9 @@ def _base(keeper: Herbarium, scale: float, full: tuple[int, int], variant: int) 
     canvas = Canvas(Image.new("RGB", size, keeper.bed or keeper.paper), scale)
     paper = _paper_box(keeper, full)
     tint = rng.normal(0, 1.5, 3) - (0, variant, 3 * variant)
-    red, green, blue = (int(np.clip(c + t, 0, 255)) for c, t in zip(keeper.paper, tint, strict=True))
+    red, green, blue = (
+        int(np.clip(c + t, 0, 255)) for c, t in zip(keeper.paper, tint, strict=True)
+    )
     canvas.box(paper, (red, green, blue))
     for _ in range(6 * variant):  # foxing of old paper
         x, y = rng.uniform(paper[0], paper[2] - 8), rng.uniform(paper[1], paper[3] - 8)
@@ -271,7 +275,10 @@ def _stamp(shape: str, scale: float) -> Image.Image:
     draw = ImageDraw.Draw(mask)
     if shape == "diamond":
         for inset, ink in ((6, 200), (14, 0), (20, 200), (25, 0)):
-            draw.polygon([(inset, 120), (120, 60 + inset / 2), (240 - inset, 120), (120, 180 - inset / 2)], ink)
+            draw.polygon(
+                [(inset, 120), (120, 60 + inset / 2), (240 - inset, 120), (120, 180 - inset / 2)],
+                ink,
+            )
     else:
         flat = 0 if shape == "round" else 46
         for inset, ink in ((8, 200), (15, 0), (52, 160), (57, 0)):

@@ -128,7 +128,9 @@ def _panicle(
 ) -> Heads:
     length = float(np.clip(5.5 * radius, 0.18, 0.34))
     along = np.array([np.cos(angle), np.sin(angle)])
-    drawing.ribbon("stem", np.stack([tip, tip + 0.5 * length * along, tip + length * along]), 0.007, 0.003)
+    drawing.ribbon(
+        "stem", np.stack([tip, tip + 0.5 * length * along, tip + length * along]), 0.007, 0.003
+    )
     heads: Heads = [(*(tip + length * along), angle, 0.5)]
     for rank, s in enumerate(np.linspace(0.05, 0.85, 6)):
         side = 1 if rank % 2 else -1

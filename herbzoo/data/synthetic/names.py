@@ -13,10 +13,10 @@ import numpy as np
 _HEADS = (
     "Vel Tar Mor Cal Syl Bren Lor Nis Quel Ost Hal Dru Fen Gal Ilv Jun Kel Lum Mar Ner Orb Pal Rhe "
     "Sar Thal Umb Var Wel Xer Yst Zan Ald Bor Cor Del Eph Gri Hesp Ist Lyc"
-).split()
+).split()  # noqa: SIM905
 _MIDDLES = (
     "an or is ed ul ev ad im arg ost ell ind or in en er ath und ic eth om arr ess iv ol ubr al yr"
-).split()
+).split()  # noqa: SIM905
 _ENDINGS = (
     ("ia", "f"),
     ("a", "f"),
@@ -33,13 +33,13 @@ _PLACES = (
     "norval keldar ostrav mirand selvan tarquil brumel vaskar ilmor drennan palur corvad hestan "
     "quarel lundav merul sorvan taldir ubran velter wendar yarmol zelnar arbol cindar farlan gorvel "
     "hadrin istran jarmul kolvar lemar nardun orvald pelmar ruthan skarvel tulmar vernal"
-).split()
+).split()  # noqa: SIM905
 _PEOPLE = (
     "Marlind Tessaly Okstrand Harrowe Brandell Quillay Venning Dorsett Ashvale Lindmark Peverell "
     "Sorrell Tavish Ulmer Wexcombe Yarrington Zelwood Corvane Dalgren Esmond Farrowby Gaunt "
     "Hollis Iversleigh Jessamy Kestle Lorimer Mablethorn Nordahl Orchison Pellow Quartermain "
     "Rosewarne Stavely Thornquist Umbry Varley Winslade Ystad Zetter"
-).split()
+).split()  # noqa: SIM905
 _PREFIXES = ("neo", "sub", "trans", "cis", "austro", "boreo", "pseudo")
 _GENDER_ENDINGS = {"f": ("a", "is"), "m": ("us", "is"), "n": ("um", "e")}
 

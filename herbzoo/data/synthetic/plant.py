@@ -125,9 +125,11 @@ class Plant:
         self._stems.append(("stem", stem, 0.012, 0.006))
         self._leafy(stem, self.individual.nodes, 0.08, 0.97, 0.35)
         for at in self.rng.integers(4, 17, size=3):
-            u = np.linspace(0, 1, 12)
+            u = np.linspace(0, 1, 28)
             side = 1 if self.rng.random() < 0.5 else -1
-            curl = np.stack([side * (0.16 * u + 0.03 * np.sin(14 * u)), 0.05 * np.cos(14 * u) * u], 1)
+            curl = np.stack(
+                [side * (0.16 * u + 0.03 * np.sin(14 * u)), 0.05 * np.cos(14 * u) * u], 1
+            )
             self.drawing.line("stem", stem[at] + curl, 0.004)
         self._flowers_at(stem)
 
@@ -145,7 +147,9 @@ class Plant:
         self._roots(0.16, 16)
 
     def _fern(self) -> None:
-        self._fan(np.radians(10 * self.individual.nodes), 0.3, 0.5)
+        self._fan(np.radians(9 * self.individual.nodes), 0.3, 0.5)
+        if self.pose.living:
+            return
         rhizome = self._axis((-0.07, 0.0), self._jitter(0.3), 0.15, 0.0)
         self._stems.append(("root", rhizome, 0.03, 0.022))
         self._roots(0.12, 12)
@@ -155,13 +159,13 @@ class Plant:
     def _fan(self, half_angle: float, spread: float, bend: float) -> None:
         """Spreads the leaves of a base like a fan, the outer ones shorter."""
         count = self.individual.nodes
-        for rank, u in enumerate(np.linspace(-1, 1, count)):
+        for u in np.linspace(-1, 1, count):
             angle = _UP - u * half_angle + self._jitter(0.1)
             length = self.traits.leaf_length * (1 - 0.2 * spread * abs(u))
             length *= self.rng.uniform(0.8, 1.05)
             base = (0.02 * u, 0.01 * self._jitter(1.0))
             turn = -u * bend * self.rng.uniform(0.2, 1.0) + self._jitter(0.12)
-            self._leaf(base, angle, length, turn, shade=0.92 + 0.1 * (rank % 3) / 2)
+            self._leaf(base, angle, length, turn)
 
     def _circle(self) -> None:
         """Spreads the leaves of a base over the ground, seen from above at a slant."""
@@ -195,7 +199,6 @@ class Plant:
 
     def _leaf(
         self, base: Point | tuple[float, float], angle: float, length: float, bend: float,
-        shade: float = 1.0,
     ) -> None:  # fmt: skip
         """Adds one leaf with its petiole: a blade, or several leaflets."""
         if self.rng.random() < 0.06:
@@ -211,22 +214,21 @@ class Plant:
         path = self._axis(base, angle, stalk, 0.25 * bend, 4)
         tip = path[-1]
         if division == "pinnate":
-            self._pinnate(base, angle, length, bend, shade)
+            self._pinnate(base, angle, length, bend)
             return
         self._stalks.append((path, 0.008, 0.006))
         direction = angle + 0.25 * bend
         if division == "simple":
-            self._blade(tip, direction, length, bend, shade)
+            self._blade(tip, direction, length, bend)
             return
         count = 3 if division == "trifoliate" else self.traits.leaflets
         half = 1.15 if count == 3 else 1.9
         for u in np.linspace(-1, 1, count):
-            size = length * (0.62 if count == 3 else 0.66) * (1 - 0.22 * abs(u))
-            self._blade(tip, direction + u * half + self._jitter(0.08), size, 0.2 * bend, shade)
+            size = length * (0.7 if count == 3 else 0.66) * (1 - 0.22 * abs(u))
+            self._blade(tip, direction + u * half + self._jitter(0.08), size, 0.2 * bend)
 
     def _pinnate(
         self, base: Point | tuple[float, float], angle: float, length: float, bend: float,
-        shade: float,
     ) -> None:  # fmt: skip
         rachis = self._axis(base, angle, length, bend, 10)
         fern = self.traits.habit == "fern"
@@ -243,11 +245,17 @@ class Plant:
                 spread = 1.0
             for side in (1, -1):
                 self._blade(at, direction + side * spread + self._jitter(0.07), size,
-                            -0.25 * side + self._jitter(0.1), shade)  # fmt: skip
+                            -0.25 * side + self._jitter(0.1))  # fmt: skip
         at, direction = _at(rachis, 1.0)
-        self._blade(at, direction, (0.12 if fern else min(0.5, 1.5 / pairs)) * length, 0.1, shade)
+        self._blade(at, direction, (0.12 if fern else min(0.5, 1.5 / pairs)) * length, 0.1)
 
-    def _blade(self, base: Point, angle: float, length: float, bend: float, shade: float) -> None:
+    def _blade(
+        self,
+        base: Point,
+        angle: float,
+        length: float,
+        bend: float,
+    ) -> None:
         self._blades.append((base[0], base[1], angle, length, bend + self._jitter(0.12)))
 
     def _flowers_at(self, stem: Point) -> None:
@@ -279,12 +287,13 @@ class Plant:
         count: int = 12,
     ) -> Point:  # fmt: skip
         """Returns a curve that turns by `bend` along its length."""
-        t = np.linspace(0, 1, count)
-        turned = angle + bend * t
-        step = length / (count - 1)
-        x = base[0] + step * np.r_[0, np.cumsum(np.cos(turned[:-1]))]
-        y = base[1] + step * np.r_[0, np.cumsum(np.sin(turned[:-1]))]
-        return np.stack([x, y], 1)
+        turned = angle + bend / (count - 1) * np.arange(count - 1)
+        path = np.empty((count, 2))
+        path[0] = base
+        np.cos(turned, out=path[1:, 0])
+        np.sin(turned, out=path[1:, 1])
+        path[1:] *= length / (count - 1)
+        return path.cumsum(0)
 
     def _jitter(self, amount: float) -> float:
         return amount * float(self.rng.uniform(-1, 1))
@@ -306,9 +315,7 @@ class Plant:
         for index in order[behind:]:
             self._draw_blade(placed, index)
         for flowering in self._flowering:
-            add_inflorescence(
-                self.drawing, self.traits, flowering, self.individual.stage, self.rng
-            )
+            add_inflorescence(self.drawing, self.traits, flowering, self.individual.stage, self.rng)
 
     def _placed_blades(self) -> np.ndarray:
         traits, rng, count = self.traits, self.rng, len(self._blades)
@@ -341,8 +348,7 @@ class Plant:
         drawing.fill("leaf", points[parts.half], 0.89 * tone)
         drawing.line("leaf", points[parts.rim], 0.0035, 0.6 * tone)
         if self._veined[index]:
-            for vein in parts.veins:
-                drawing.line("vein", points[vein], 0.0016, tone)
+            drawing.line("vein", points[parts.veins], 0.0016, tone)
             drawing.line("vein", points[parts.midrib], 0.0045, 1.04 * tone)
         if self._folded[index]:
             drawing.fill("underside", points[parts.flap], tone)

@@ -11,7 +11,7 @@ from herbzoo.data.synthetic import colour, furniture
 from herbzoo.data.synthetic.flora import Flora
 from herbzoo.data.synthetic.furniture import Canvas, Layout
 from herbzoo.data.synthetic.herbaria import Herbarium, herbaria
-from herbzoo.data.synthetic.paint import Drawing, mottle, paint, texture
+from herbzoo.data.synthetic.paint import Drawing, Palette, mottle, paint, texture
 from herbzoo.data.synthetic.plant import Individual, Plant, Pose
 
 FULL_SIZE = (640, 960)
@@ -76,7 +76,7 @@ def _mount(
     layout: Layout,
     keeper: Herbarium,
     drawing: Drawing,
-    palette: colour.Palette,
+    palette: Palette,
     rng: np.random.Generator,
 ) -> None:
     """Lays the plant into its box, with shadow, mottled surface and straps."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from herbzoo.data.synthetic.names import pick
+from herbzoo.data.synthetic.plans import Plan
 
 _LOBED = ("trilobed", "palmately lobed", "deeply palmate", "pinnately lobed", "runcinate")
 
@@ -54,7 +56,10 @@ class Traits:
         text = f"{self.habit}; leaves {self.arrangement}, {leaves}, {self.margin}"
         if self.flower == "none":
             return f"{text}; without flowers"
-        flowers = f"flowers {self.colour}, {self.flower}, {self.petals}-merous"
+        parts = {"daisy": "with many rays", "tuft": "petalless"}.get(
+            self.flower, f"{self.petals}-merous"
+        )
+        flowers = f"flowers {self.colour}, {self.flower}, {parts}"
         where = "solitary" if self.inflorescence == "solitary" else f"in {_many(self)}"
         return f"{text}; {flowers}, {where}; fruit a {self.fruit}"
 
@@ -102,46 +107,6 @@ def _many(traits: Traits) -> str:
     plurals = {"axillary": "axillary clusters"}
     return plurals.get(traits.inflorescence, traits.inflorescence + "s")
 
-
-@dataclass(frozen=True)
-class Plan:
-    """The body plan that a family shares, with what its genera may choose from."""
-
-    habit: str
-    arrangement: str
-    division: str
-    blades: tuple[str, ...]
-    inflorescences: tuple[str, ...]
-    flowers: tuple[str, ...]
-    nodes: tuple[int, int]
-    length: tuple[float, float]
-    leaflets: tuple[int, int] = (0, 0)
-    petiole: tuple[float, float] = (0.05, 0.35)
-
-
-_BROAD = ("ovate", "elliptic", "obovate", "orbicular", "cordate", "rhombic")
-_NARROW = ("lanceolate", "oblong", "linear", "elliptic", "ovate")
-_OPEN = ("rotate", "star", "bell")
-
-PLANS = (
-    Plan("tree", "alternate", "simple", _BROAD, ("raceme", "axillary", "umbel"), _OPEN, (5, 9), (0.2, 0.38)),
-    Plan("herb", "opposite", "simple", (*_NARROW, "cordate", "deltoid"), ("spike", "head", "axillary", "panicle"), ("lipped", "bell", "rotate"), (4, 8), (0.14, 0.3), petiole=(0.0, 0.25)),
-    Plan("rosette", "basal", "simple", ("spathulate", "orbicular", "obovate", "oblong", "reniform", "cordate"), ("umbel", "spike", "solitary", "head"), ("rotate", "star", "bell", "daisy"), (6, 11), (0.3, 0.48), petiole=(0.1, 0.9)),
-    Plan("herb", "alternate", "pinnate", ("elliptic", "lanceolate", "obovate", "ovate", "linear"), ("raceme", "umbel", "panicle", "spike"), ("lipped", "rotate", "star"), (4, 7), (0.26, 0.42), leaflets=(3, 8)),
-    Plan("tree", "alternate", "simple", ("trilobed", "palmately lobed", "deeply palmate"), ("raceme", "umbel", "panicle"), ("tuft", "rotate", "star"), (4, 7), (0.24, 0.4), petiole=(0.3, 0.7)),
-    Plan("tussock", "basal", "simple", ("grassy",), ("spike", "panicle", "umbel", "solitary"), ("star", "tuft", "rotate"), (6, 14), (0.5, 0.9), petiole=(0.0, 0.0)),
-    Plan("fern", "basal", "pinnate", ("oblong", "lanceolate", "linear", "pinnately lobed"), ("none",), ("none",), (2, 4), (0.8, 1.0), leaflets=(7, 14)),
-    Plan("climber", "alternate", "simple", ("cordate", "hastate", "deltoid", "trilobed", "reniform"), ("axillary", "umbel", "solitary"), ("bell", "star", "rotate"), (6, 10), (0.18, 0.32), petiole=(0.35, 0.8)),
-    Plan("herb", "whorled", "simple", ("linear", "lanceolate", "elliptic", "obovate"), ("panicle", "solitary", "raceme", "umbel"), ("star", "bell", "rotate"), (4, 8), (0.14, 0.26), petiole=(0.0, 0.05)),
-    Plan("tree", "alternate", "simple", ("pinnately lobed", "rhombic", "obovate", "elliptic"), ("spike", "axillary"), ("tuft",), (5, 8), (0.24, 0.38), petiole=(0.05, 0.25)),
-    Plan("herb", "alternate", "trifoliate", ("obovate", "elliptic", "cordate", "rhombic", "lanceolate"), ("head", "raceme", "solitary"), ("lipped", "rotate"), (5, 8), (0.2, 0.32), leaflets=(3, 3), petiole=(0.4, 0.9)),
-    Plan("rosette", "basal", "simple", ("runcinate", "pinnately lobed", "spathulate", "lanceolate"), ("solitary", "panicle", "umbel"), ("daisy",), (6, 11), (0.32, 0.5), petiole=(0.05, 0.3)),
-    Plan("tree", "opposite", "simple", (*_BROAD, "lanceolate"), ("panicle", "raceme", "axillary"), _OPEN, (4, 7), (0.2, 0.36)),
-    Plan("herb", "alternate", "digitate", ("obovate", "lanceolate", "elliptic", "linear"), ("raceme", "spike", "solitary"), ("lipped", "rotate"), (4, 7), (0.22, 0.34), leaflets=(5, 9), petiole=(0.6, 1.1)),
-    Plan("herb", "alternate", "simple", (*_NARROW, "hastate", "cordate"), ("raceme", "solitary", "panicle", "head"), ("daisy", "bell", "rotate"), (6, 12), (0.14, 0.3), petiole=(0.0, 0.3)),
-    Plan("tree", "alternate", "pinnate", ("elliptic", "lanceolate", "ovate", "oblong"), ("panicle", "raceme", "axillary"), ("lipped", "star", "rotate"), (3, 6), (0.34, 0.5), leaflets=(3, 8)),
-)  # fmt: skip
-"""Body plans in the order in which the families of a small flora draw from them, shuffled."""
 
 ASPECTS = {
     "linear": (0.06, 0.13),
@@ -194,7 +159,7 @@ def family_traits(plan: Plan, rng: np.random.Generator) -> Traits:
         petals=petals,
         flower_size=0.0,
         colour="white",
-        fruit=pick(_FRUITS, rng),
+        fruit="nutlet" if flower == "daisy" else pick(_FRUITS, rng),
     )
     return shared
 
@@ -205,20 +170,27 @@ def genus_traits(family: Traits, plan: Plan, rng: np.random.Generator) -> Traits
         family,
         colour=pick(_COLOURS, rng),
         inflorescence=pick(plan.inflorescences, rng),
-        fruit=family.fruit if rng.random() < 0.8 else pick(_FRUITS, rng),
+        fruit=family.fruit
+        if rng.random() < 0.8 or family.flower == "daisy"
+        else pick(_FRUITS, rng),
     )
 
 
-def species_traits(genus: Traits, plan: Plan, count: int, rng: np.random.Generator) -> list[Traits]:
+def species_traits(
+    genus: Traits, plan: Plan, count: int, relatives: Sequence[Traits], rng: np.random.Generator
+) -> list[Traits]:
     """Draws `count` species of a genus that differ as clearly as the genus allows.
 
-    Many candidates are drawn; each next species is the candidate farthest from those already
-    taken, so that two congeners never differ by a hair only.
+    Many candidates are drawn; each next species is the candidate farthest from its `relatives`
+    (species of the other genera of the family) and from those already taken, so that two
+    relatives never differ by a hair only.
     """
     candidates = [_candidate(genus, plan, rng) for _ in range(24 + 4 * count)]
     points = np.array([_position(traits, plan) for traits in candidates])
-    taken = [0]
-    nearest = np.abs(points - points[0]).sum(1)
+    taken: list[int] = []
+    nearest = np.full(len(points), np.inf)
+    for traits in relatives:
+        nearest = np.minimum(nearest, np.abs(points - _position(traits, plan)).sum(1))
     while len(taken) < count:
         taken.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, np.abs(points - points[taken[-1]]).sum(1))
@@ -233,7 +205,7 @@ def _candidate(genus: Traits, plan: Plan, rng: np.random.Generator) -> Traits:
     margin = "entire"
     if blade not in ("grassy", "linear") and plan.habit != "fern" and blade not in _LOBED:
         margin = _MARGINS[int(u[0] * len(_MARGINS))]
-    elif blade in _LOBED and u[0] < 0.5:
+    elif blade in _LOBED and blade != "runcinate" and u[0] < 0.5:
         margin = "serrate"
     few = u[3] < 0.5  # leaves few and large, or many and small: plants trade one for the other
     size = 0.55 + 0.45 * u[4] if few else 0.45 * u[4]

@@ -1,3 +1,5 @@
+"""The CosFace head against herbzoo's contract and against its paper."""
+
 from __future__ import annotations
 
 import torch
@@ -7,11 +9,13 @@ from herbzoo.conformance import assert_conforms
 
 
 def test_it_keeps_the_contract():
+    """By its registered name, and by its class with other options."""
     assert_conforms("heads", "cosface")
     assert_conforms("heads", CosFace, scale=16.0, margin=0.0)
 
 
 def test_the_margin_raises_the_loss_and_leaves_the_scores_alone():
+    """Inference never meets the margin."""
     torch.manual_seed(0)
     embeddings, labels = torch.randn(8, 4), torch.arange(8) % 3
     plain, strict = CosFace(4, 3, margin=0.0), CosFace(4, 3, margin=0.35)
