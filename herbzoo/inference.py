@@ -148,19 +148,22 @@ class Identifier:
             workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
         """
         specimens = _specimens(collection, by_specimen)
-        ordered = (
-            collection.select(np.argsort(specimens, kind="stable")) if by_specimen else (collection)
-        )
+        order = np.argsort(specimens, kind="stable")
+        ordered = collection.select(order) if by_specimen else collection
         averaging = _Averaging(np.sort(specimens))
+        keys: list[str] = ordered.frame["image"].tolist()
         for batch in self.scored(ordered, batch_size, workers):
             probabilities = torch.softmax(batch.logits, dim=1).numpy()
             rows_of, means = averaging.take(batch.rows, probabilities, batch.end)
-            found = [
-                (rows[0], _identification(ordered, rows, candidates))
-                for rows, candidates in zip(rows_of, ranking(means), strict=True)
+            answers = zip(rows_of, ranking(means), strict=True)
+            found = [(rows, candidates, "") for rows, candidates in answers]
+            found += [([failure.row], (), failure.reason) for failure in batch.failures]
+            found.sort(key=lambda one: one[0][0])
+            records = _records(ordered, [rows[0] for rows, _, _ in found])
+            yield [
+                Identification(record, candidates, tuple(keys[row] for row in rows), problem)
+                for record, (rows, candidates, problem) in zip(records, found, strict=True)
             ]
-            found += [(failure.row, _failed(ordered, failure)) for failure in batch.failures]
-            yield [identification for _, identification in sorted(found, key=lambda pair: pair[0])]
 
     def scored(
         self, collection: Collection, batch_size: int = 32, workers: int = AUTO
@@ -291,19 +294,9 @@ def _specimens(collection: Collection, by_specimen: bool) -> np.ndarray:
     )
 
 
-def _record(collection: Collection, row: int) -> SpecimenRecord:
-    frame = collection.frame
-    return SpecimenRecord(*(str(frame[column].iat[row]) for column in COLUMNS))
-
-
-def _identification(collection: Collection, rows: list[int], candidates: Any) -> Identification:
-    files = tuple(str(collection.frame["image"].iat[row]) for row in rows)
-    return Identification(_record(collection, rows[0]), candidates, files)
-
-
-def _failed(collection: Collection, failure: Failure) -> Identification:
-    record = _record(collection, failure.row)
-    return Identification(record, (), (failure.key,), failure.reason)
+def _records(collection: Collection, rows: list[int]) -> list[SpecimenRecord]:
+    chosen = collection.frame[list(COLUMNS)].iloc[rows]
+    return [SpecimenRecord(*values) for values in chosen.itertuples(index=False, name=None)]
 
 
 def _worker_count(asked: int, images: int) -> int:

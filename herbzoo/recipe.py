@@ -77,16 +77,16 @@ class OptimRecipe:
     batch_size: int = 32
     accumulate: int = 1
     """Batches whose gradients are added up to one step."""
-    lr: float = 1e-3
+    lr: float = 2e-3
     """Peak learning rate of neck and head."""
-    backbone_lr_scale: float = 0.1
+    backbone_lr_scale: float = 0.25
     """Learning rate of the backbone's last block, relative to `lr`."""
-    layer_decay: float = 0.85
+    layer_decay: float = 0.9
     """Factor from each block of the backbone to the one below it."""
     weight_decay: float = 0.05
     warmup_share: float = 0.05
     """Share of the steps over which learning rates rise; they fall along a cosine after."""
-    head_epochs: float = 0.5
+    head_epochs: float = 1.0
     """Epochs at the start in which the backbone is held and the head finds its place."""
     freeze_backbone: bool = False
     """Never train the backbone: compute its features once and train neck and head on them."""

@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from PIL import Image
+from identify_samples import CommandLine, write_pictures, write_run
 from sklearn.metrics import f1_score
-from tiny import TAXONOMY, save_run, tiny_model
+from tiny import TAXONOMY
 
-from herbzoo import cli
 from herbzoo.data.readers import open_collection
 from herbzoo.errors import DataError
 from herbzoo.evaluation.evaluate import (
@@ -32,8 +30,7 @@ IMAGES = 12
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    return save_run(tmp_path_factory.mktemp("run"), *tiny_model())
+    return write_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
@@ -44,12 +41,7 @@ def identifier(run) -> Identifier:
 @pytest.fixture
 def leaves(tmp_path) -> Path:
     """Twelve named pictures; every other one is a test row, and one column makes two groups."""
-    folder = tmp_path / "leaves"
-    folder.mkdir()
-    generator = np.random.default_rng(1)
-    for number in range(IMAGES):
-        small = generator.integers(0, 255, (5, 4, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((60, 80)).save(folder / f"{number}.png")
+    folder = write_pictures(tmp_path / "leaves", IMAGES, seed=1)
     table = {
         "file_name": [f"{number}.png" for number in range(IMAGES)],
         "scientificName": [NAMES[number % 3] for number in range(IMAGES)],
@@ -69,18 +61,8 @@ def rename(folder: Path, row: int, name: str) -> None:
 
 
 @pytest.fixture
-def herbzoo(monkeypatch, capsys):
-    """Runs the command line in this process; returns exit code, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        argv = ["herbzoo", *map(str, arguments), "--device", "cpu", "--workers", "0"]
-        monkeypatch.setattr(sys, "argv", argv)
-        with pytest.raises(SystemExit) as exit:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit.value.code or 0, out, err
-
-    return call
+def herbzoo(monkeypatch, capsys) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
 
 
 def test_the_numbers_are_those_of_what_identify_answers(identifier, leaves):

@@ -31,7 +31,7 @@ def evaluate(
     workers: Workers = -1,
     dtype: Dtype = "auto",
 ) -> None:
-    """Measure top-1, top-5, MRR and macro-F1, overall and by any column.
+    """Measure top-1, top-5, MRR and macro-F1, overall and by column.
 
     For example: herbzoo evaluate runs/leaves --data leaves/ --group-by basisOfRecord
     """

@@ -32,7 +32,11 @@ def image_progress(doing: str, total: int, silent: bool = False) -> Iterator[Cal
         TimeRemainingColumn(),
     )
     with Progress(
-        *columns, console=console, transient=True, disable=silent or not console.is_terminal
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # what is written there may go to a pipe, and not above the bar
+        disable=silent or not console.is_terminal,
     ) as progress:
         task = progress.add_task(doing, total=total)
         yield lambda images: progress.advance(task, images)

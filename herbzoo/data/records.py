@@ -49,7 +49,11 @@ COLUMNS = tuple(f.name for f in fields(SpecimenRecord))
 
 
 class ImageSource(Protocol):
-    """Where the images of a collection come from; must survive pickling to a worker process."""
+    """Where the images of a collection come from; must survive pickling to a worker process.
+
+    A source may also have `fingerprint(key) -> str`, which changes whenever the image does: what
+    was computed from an image is then kept and found again by it.
+    """
 
     def open(self, key: str, min_size: tuple[int, int] | None = None) -> Image:
         """Decodes one image to RGB.

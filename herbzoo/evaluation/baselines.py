@@ -1,4 +1,4 @@
-"""What can be had without looking at the plant: baselines that every synthetic result stands beside.
+"""What can be had without looking at the plant: baselines to print beside a synthetic result.
 
 A collection whose margins tell its species apart measures label reading, and one whose colours do
 measures the weather in the press. Both figures should stay near chance.
@@ -123,7 +123,8 @@ def _top1(train: np.ndarray, known: np.ndarray, test: np.ndarray, truth: np.ndar
     from sklearn.preprocessing import StandardScaler
 
     classifier = make_pipeline(
-        PCA(min(_COMPONENTS, *train.shape), random_state=0),
+        # Components beyond half the rows are noise, which scaling would blow up.
+        PCA(max(1, min(_COMPONENTS, len(train) // 2)), random_state=0),
         StandardScaler(),
         LogisticRegression(C=0.1, max_iter=300),
     )

@@ -189,6 +189,12 @@ class ArchiveImages:
             raise ImageError(f"{name}: cannot be unpacked ({reason_of(error)})") from error
         return decode(data, min_size, name)
 
+    def fingerprint(self, key: str) -> str:
+        """Returns what changes when the archive does: its path, size and time of change."""
+        found = self.members.path.stat()
+        place = f"{self.members.path.absolute()}:{found.st_size}:{found.st_mtime_ns}"
+        return f"{place}:{self.prefix}{key}"
+
 
 @dataclass(frozen=True)
 class ArchiveTree:

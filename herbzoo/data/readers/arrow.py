@@ -49,6 +49,11 @@ class ArrowImages:
             return decode(encoded["bytes"], min_size, name)
         return decode(encoded["path"], min_size, name)
 
+    def fingerprint(self, key: str) -> str:
+        """Returns what changes when the table does: the digest that `datasets` keeps of it."""
+        part, _, row = key.rpartition("/")
+        return f"{self.parts[part]._fingerprint}:{row}"
+
 
 def is_saved_dataset(folder: Path) -> bool:
     """Tells whether `save_to_disk` of the datasets library wrote a folder."""

@@ -29,6 +29,15 @@ class FolderImages:
             raise ImageError(f"{key} lies outside of {self.root}")
         return decode(self.root / key, min_size)
 
+    def fingerprint(self, key: str) -> str:
+        """Returns what changes when the file does: its path, size and time of change."""
+        path = self.root / key
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise ImageError(f"{path}: {error.strerror}") from error
+        return f"{path.absolute()}:{found.st_size}:{found.st_mtime_ns}"
+
 
 @dataclass(frozen=True)
 class FolderTree:

@@ -116,7 +116,7 @@ def straps(canvas: Canvas, keeper: Herbarium, stem: np.ndarray, rng: np.random.G
     length, width = {"linen": (44, 9), "paper": (40, 5), "thread": (20, 2)}[keeper.straps]
     fill: Colour = {"linen": (226, 218, 196), "paper": (244, 243, 238), "thread": (52, 48, 44)}[
         keeper.straps
-    ]  # type: ignore[assignment]
+    ]
     for share in (0.12, 0.5, 0.82):
         index = min(len(stem) - 2, max(1, round((share + rng.uniform(-0.06, 0.06)) * len(stem))))
         along = stem[index + 1] - stem[index - 1]

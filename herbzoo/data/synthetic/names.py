@@ -10,13 +10,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-_HEADS = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_HEADS = _words(
     "Vel Tar Mor Cal Syl Bren Lor Nis Quel Ost Hal Dru Fen Gal Ilv Jun Kel Lum Mar Ner Orb Pal Rhe "
     "Sar Thal Umb Var Wel Xer Yst Zan Ald Bor Cor Del Eph Gri Hesp Ist Lyc"
-).split()  # noqa: SIM905
-_MIDDLES = (
+)
+_MIDDLES = _words(
     "an or is ed ul ev ad im arg ost ell ind or in en er ath und ic eth om arr ess iv ol ubr al yr"
-).split()  # noqa: SIM905
+)
 _ENDINGS = (
     ("ia", "f"),
     ("a", "f"),
@@ -29,17 +34,17 @@ _ENDINGS = (
     ("opsis", "f"),
     ("aria", "f"),
 )
-_PLACES = (
+_PLACES = _words(
     "norval keldar ostrav mirand selvan tarquil brumel vaskar ilmor drennan palur corvad hestan "
-    "quarel lundav merul sorvan taldir ubran velter wendar yarmol zelnar arbol cindar farlan gorvel "
-    "hadrin istran jarmul kolvar lemar nardun orvald pelmar ruthan skarvel tulmar vernal"
-).split()  # noqa: SIM905
-_PEOPLE = (
+    "quarel lundav merul sorvan taldir ubran velter wendar yarmol zelnar arbol cindar farlan "
+    "gorvel hadrin istran jarmul kolvar lemar nardun orvald pelmar ruthan skarvel tulmar vernal"
+)
+_PEOPLE = _words(
     "Marlind Tessaly Okstrand Harrowe Brandell Quillay Venning Dorsett Ashvale Lindmark Peverell "
     "Sorrell Tavish Ulmer Wexcombe Yarrington Zelwood Corvane Dalgren Esmond Farrowby Gaunt "
     "Hollis Iversleigh Jessamy Kestle Lorimer Mablethorn Nordahl Orchison Pellow Quartermain "
     "Rosewarne Stavely Thornquist Umbry Varley Winslade Ystad Zetter"
-).split()  # noqa: SIM905
+)
 _PREFIXES = ("neo", "sub", "trans", "cis", "austro", "boreo", "pseudo")
 _GENDER_ENDINGS = {"f": ("a", "is"), "m": ("us", "is"), "n": ("um", "e")}
 
@@ -70,7 +75,8 @@ def genus_names(rng: np.random.Generator) -> Iterator[tuple[str, str, str]]:
     rng.shuffle(names)
     for name in names:
         stem, _, gender = spelt[name]
-        yield name, stem, gender
+        if stem[-3:] not in (stem[:3].lower(), "ost"):  # Ostost-, and Velostum, jar on the ear
+            yield name, stem, gender
     # Beyond eleven thousand genera two heads are joined; nothing asks for that many today.
     for first in _HEADS:
         for name in names:

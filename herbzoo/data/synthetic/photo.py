@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw
 from herbzoo.data.synthetic import colour
 from herbzoo.data.synthetic.colour import RGB
 from herbzoo.data.synthetic.flora import Flora
+from herbzoo.data.synthetic.individual import Individual, Pose
 from herbzoo.data.synthetic.paint import Drawing, Painted, Palette, mottle, paint, texture
-from herbzoo.data.synthetic.plant import Individual, Plant, Pose
+from herbzoo.data.synthetic.plant import Plant
 from herbzoo.data.synthetic.sheet import draw_individual, scale_for
 from herbzoo.data.synthetic.traits import Traits
 
@@ -198,9 +199,10 @@ def _lit(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     contrast = (10.0, 18.0, 28.0)[int(rng.integers(3))]
     tile = texture((120, 120), 3, int(rng.integers(4)), contrast)
     left, top = rng.integers(0, 40, 2).tolist()
-    light = tile.resize(
+    grey = tile.getchannel(0).resize(
         picture.size, Image.Resampling.BILINEAR, box=(left, top, left + 80, top + 80)
     )
+    light = Image.merge("RGB", (grey, grey, grey))
     picture = mottle(picture, light, (0.0, 0.0))
     gains = rng.uniform(0.8, 1.14) * rng.normal(1, 0.04, 3)
     return picture.point([min(255, int(v * gain)) for gain in gains for v in range(256)])

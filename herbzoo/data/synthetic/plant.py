@@ -6,10 +6,9 @@ its own random stream, how it happens to lie from another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from herbzoo.data.synthetic.individual import Individual, Pose
 from herbzoo.data.synthetic.inflorescence import Flowering, add_inflorescence
 from herbzoo.data.synthetic.leaf import blade_template, place
 from herbzoo.data.synthetic.paint import Drawing
@@ -17,44 +16,6 @@ from herbzoo.data.synthetic.traits import Traits
 
 Point = np.ndarray
 _UP = np.pi / 2
-
-
-@dataclass(frozen=True)
-class Individual:
-    """What sets one plant apart from others of its species."""
-
-    vigour: float
-    """Factor on the size of its leaves."""
-    breadth: float
-    """Factor on the width of its leaves."""
-    nodes: int
-    branches: int
-    stage: str
-    """flower, fruit or sterile."""
-    hue: float
-    """Where its colour lies within the range of its kind, 0 to 1."""
-
-    @classmethod
-    def draw(cls, traits: Traits, rng: np.random.Generator) -> Individual:
-        """Draws an individual of a species."""
-        return cls(
-            vigour=float(rng.uniform(0.88, 1.14)),
-            breadth=float(rng.uniform(0.92, 1.08)),
-            nodes=max(2, traits.nodes + int(rng.integers(-1, 2))),
-            branches=int(rng.integers(0, 3)),
-            stage=("flower", "flower", "flower", "fruit", "sterile")[int(rng.integers(5))],
-            hue=float(rng.random()),
-        )
-
-
-@dataclass(frozen=True)
-class Pose:
-    """How a plant lies or stands in one picture."""
-
-    living: bool
-    """A photo foreshortens leaves and shows no root; a sheet shows folds and tears."""
-    damage: float
-    """Chance that a leaf is torn or folded."""
 
 
 class Plant:
@@ -311,7 +272,7 @@ class Plant:
             self._draw_blade(placed, index)
         for role, path, start, end in self._stems:
             self.drawing.ribbon(role, path, start, end)
-            self.drawing.line(role, path + (0.15 * start, 0.0), 0.12 * start, 1.25)
+            self.drawing.line(role, path + np.array([0.15 * start, 0.0]), 0.12 * start, 1.25)
         for index in order[behind:]:
             self._draw_blade(placed, index)
         for flowering in self._flowering:

@@ -11,8 +11,9 @@ from herbzoo.data.synthetic import colour, furniture
 from herbzoo.data.synthetic.flora import Flora
 from herbzoo.data.synthetic.furniture import Canvas, Layout
 from herbzoo.data.synthetic.herbaria import Herbarium, herbaria
+from herbzoo.data.synthetic.individual import Individual, Pose
 from herbzoo.data.synthetic.paint import Drawing, Palette, mottle, paint, texture
-from herbzoo.data.synthetic.plant import Individual, Plant, Pose
+from herbzoo.data.synthetic.plant import Plant
 
 FULL_SIZE = (640, 960)
 """Width and height in pixels."""

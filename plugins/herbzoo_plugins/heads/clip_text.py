@@ -70,7 +70,8 @@ class ClipText(nn.Module):
 
         spec = dict(text_config or self.fill_options({"tower": tower})["text_config"])
         config = AutoConfig.for_model(spec.pop("model_type"), **spec)
-        self.tower = AutoModel.from_config(config).requires_grad_(not freeze_tower)
+        self.tower = _without_pooler(AutoModel.from_config(config))
+        self.tower.requires_grad_(not freeze_tower)
         self.projection = nn.Linear(config.hidden_size, in_features, bias=False)
         self.log_scale = nn.Parameter(torch.empty(()))
         self._allocate(num_classes)
@@ -117,7 +118,7 @@ class ClipText(nn.Module):
         """
         source = _locate(self.tower_source)
         loaded = type(self.tower).from_pretrained(source, config=self.tower.config)
-        self.tower.load_state_dict(loaded.state_dict())
+        self.tower.load_state_dict(_without_pooler(loaded).state_dict())
         self.load_assets(source)
 
     def load_assets(self, source: str | os.PathLike, **where: Any) -> None:
@@ -239,6 +240,13 @@ class ClipText(nn.Module):
             text_features = text_features.index_put((present,), fresh)
             self.tower_moved = True
         return F.cross_entropy(self._scores(embeddings, text_features), labels)
+
+
+def _without_pooler(tower: Any) -> Any:
+    """Drops BERT's layer on top of the first token: unused here, it would never get a gradient."""
+    if getattr(tower, "pooler", None) is not None:
+        tower.pooler = None
+    return tower
 
 
 def _locate(tower: str | os.PathLike) -> str:
