@@ -2,9 +2,9 @@
 
     python benchmarks/trainer_overhead.py
 
-Both train the same model on the same rows in the same order. They take turns, several times, so that
-what else the machine does hits both; the ratio of the medians is printed. Images are drawn by the
-synthetic flora, once, into a temporary folder.
+Both train the same model on the same rows in the same order. They take turns, several times, so
+that what else the machine does hits both; the ratio of the medians is printed. Images are drawn by
+the synthetic flora, once, into a temporary folder.
 """
 
 from __future__ import annotations

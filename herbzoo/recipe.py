@@ -157,7 +157,7 @@ class Recipe:
                 "pip install --upgrade herbzoo"
             )
         for part in ("backbone", "head"):
-            if not values.get(part):
+            if not _name(values.get(part)):
                 raise RecipeError(f"the recipe names no {part}: give --{part} NAME")
         neck = values.get("neck")
         if isinstance(neck, Mapping):  # options alone will do: --set neck.embedding_size=128
@@ -258,15 +258,18 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
         inner = inner.setdefault(step, {})
         if not isinstance(inner, dict):
             raise RecipeError(f"{key!r} cannot be set: {step!r} holds no keys")
-    if path[-1] in ("backbone", "neck", "head") and isinstance(value, str):
-        if _name(inner.get(path[-1])) != value:  # another part has other options
-            inner[path[-1]] = {"name": value}
+    if path[-1] not in ("backbone", "neck", "head") or not isinstance(value, str):
+        inner[path[-1]] = value
         return
-    inner[path[-1]] = value
+    before = inner.get(path[-1])
+    if isinstance(before, dict) and before.get("name", value) == value:
+        before["name"] = value
+    else:  # another part has other options
+        inner[path[-1]] = {"name": value}
 
 
 def _name(part: Any) -> Any:
-    return part.get("name") if isinstance(part, dict) else part
+    return part.get("name") if isinstance(part, Mapping) else part
 
 
 def _construct(kind: Any, values: Any, place: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +49,21 @@ class HerbTrainer(Trainer):
     def create_optimizer(self, model: torch.nn.Module | None = None) -> Optimizer:
         """Creates AdamW over groups by depth."""
         if self.optimizer is None:
-            trained = model or self.model
-            groups = parameter_groups(self.accelerator.unwrap_model(trained), self.recipe)
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            unwrapped = self.accelerator.unwrap_model(model or self.model)
+            groups = parameter_groups(unwrapped, self.recipe)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, unwrapped)
             self.optimizer = kind(groups, **options)
         return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        return EpochSampler(len(train_dataset or self.train_dataset), self.args.seed)
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        return EpochSampler(len(rows), self.args.seed, self._train_batch_size)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             step = self.state.global_step
-            mark_complete(Path(self.args.output_dir) / f"checkpoint-{step}", step)
+            mark_complete(Path(str(self.args.output_dir)) / f"checkpoint-{step}", step)
 
 
 def prediction_and_rank(logits: Tensor, labels: Tensor) -> Tensor:
@@ -118,7 +121,42 @@ class TimedCheckpoint(TrainerCallback):
 
 
 class Progress(ProgressCallback):
-    """The Trainer's progress bar, with a readable line for each epoch."""
+    """A readable line for each epoch and, on a terminal, the Trainer's progress bar."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        super().__init__()
+        self.report = report
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Draws the bar where somebody can see it move."""
+        if sys.stderr.isatty():
+            super().on_train_begin(args, state, control, **kwargs)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Moves the bar."""
+        if self.training_bar is not None:
+            super().on_step_end(args, state, control, **kwargs)
+
+    def on_prediction_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Draws no second bar for the validation rows."""
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Takes the bar away."""
+        if self.training_bar is not None:
+            super().on_train_end(args, state, control, **kwargs)
 
     def on_log(
         self,
@@ -131,5 +169,10 @@ class Progress(ProgressCallback):
         """Writes the losses of an epoch and the validation figures that follow it."""
         shown = {"loss": "loss", "eval_loss": "validation loss", "eval_top1": "validation top-1"}
         known = [f"{shown[key]} {logs[key]:.3f}" for key in shown if logs and key in logs]
-        if known and self.training_bar is not None:
-            self.training_bar.write(f"epoch {state.epoch:.1f}: {', '.join(known)}")
+        if not known:
+            return
+        line = f"epoch {state.epoch:.1f}: {', '.join(known)}"
+        if self.training_bar is not None:
+            self.training_bar.write(line, file=sys.stderr)
+        else:
+            self.report(line)

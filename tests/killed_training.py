@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 
+from herbzoo.fitting import Hardware
 from herbzoo.recipe import compose
 from herbzoo.run_folder import RunFolder
 from herbzoo.trainer import HerbTrainer
-from herbzoo.training import Hardware, train
+from herbzoo.training import train
 
 
 def die() -> None:

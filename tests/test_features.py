@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import SIZE, TAXONOMY, coloured_leaves, tiny_model
 
 from herbzoo.build import image_spec_of
-from herbzoo.data.batches import Drawn, FeatureRows, ImageRows, class_indices
+from herbzoo.data.batches import Drawn, EpochSampler, FeatureRows, ImageRows, class_indices
 from herbzoo.data.readers import open_collection
 from herbzoo.data.transforms import Augment, Letterbox
 from herbzoo.features import cache_folder, frozen_features
@@ -88,7 +88,7 @@ def test_training_draws_another_view_each_epoch_and_evaluation_the_plain_one():
 
 def test_a_view_depends_on_seed_epoch_and_row_alone(leaves):
     _, processor = tiny_model()
-    assert SIZE == processor.crop_size["height"]
+    assert processor.crop_size["height"] == SIZE
     rows = rows_of(leaves, processor)
     torch.manual_seed(1)
     first = rows[Drawn(2, 5)]["pixel_values"]
@@ -96,3 +96,22 @@ def test_a_view_depends_on_seed_epoch_and_row_alone(leaves):
     assert torch.equal(rows[Drawn(2, 5)]["pixel_values"], first)
     assert not torch.equal(rows[Drawn(2, 6)]["pixel_values"], first)
     assert not torch.equal(rows_of(leaves, processor, seed=9)[Drawn(2, 5)]["pixel_values"], first)
+
+
+def test_an_epoch_has_every_row_once_in_an_order_of_its_own():
+    sampler = EpochSampler(10, seed=3)
+    orders = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        drawn = list(sampler)
+        assert {d.epoch for d in drawn} == {epoch}
+        orders.append([d.row for d in drawn])
+    assert sorted(orders[0]) == list(range(10))
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_no_epoch_ends_in_a_batch_of_one():
+    assert len(EpochSampler(17, 0, batch_size=8)) == len(list(EpochSampler(17, 0, 8))) == 16
+    assert len(EpochSampler(18, 0, batch_size=8)) == 18
+    assert len(EpochSampler(1, 0, batch_size=8)) == 1
+    assert len(EpochSampler(5, 0, batch_size=1)) == 5

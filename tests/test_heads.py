@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def test_arcface_loss_never_falls_as_the_true_angle_widens():
         target = cosine.view(1, 1).clamp(-1 + 1e-6, 1 - 1e-6)
         head.cosines = lambda _, c=target, o=other: torch.cat([c, o[:, :1]], dim=1)
         widened.append(head.loss(other, torch.tensor([0])).item())
-    assert all(after >= before - 1e-6 for before, after in zip(widened, widened[1:], strict=False))
+    assert all(after >= before - 1e-6 for before, after in pairwise(widened))
 
 
 def test_the_margin_warms_up_with_training_steps_and_the_steps_are_saved():
@@ -133,9 +134,16 @@ def test_prepare_aims_the_head_at_other_names(minilm, tmp_path):
 def test_names_pool_over_their_own_tokens_alone(minilm):
     one, _ = minilm.text_features[:1], None
     alone = ClipText(16, 1)
-    alone.load_state_dict({**minilm.state_dict(), **{
-        "name_ids": minilm.name_ids[:1], "name_mask": minilm.name_mask[:1], "text_features": one,
-    }})
+    alone.load_state_dict(
+        {
+            **minilm.state_dict(),
+            **{
+                "name_ids": minilm.name_ids[:1],
+                "name_mask": minilm.name_mask[:1],
+                "text_features": one,
+            },
+        }
+    )
     alone.refresh()
     torch.testing.assert_close(alone.text_features, one, atol=1e-5, rtol=0)
 

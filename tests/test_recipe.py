@@ -39,6 +39,12 @@ def test_a_flag_that_names_another_part_drops_the_options_of_the_old_one():
     assert compose(file, [], {"head": "softmax"}).head == PartRecipe("softmax")
 
 
+def test_a_setting_of_a_part_that_a_flag_names_is_kept():
+    recipe = compose(None, ["head.margin=0.5", "backbone.pretrained=false"], PARTS)
+    assert recipe.head.options == {"margin": 0.5}
+    assert recipe.backbone == PartRecipe("efficientnet_lite0", {}, pretrained=False)
+
+
 def test_bare_names_and_a_bare_source_will_do():
     recipe = Recipe(backbone="efficientnet_lite0", head="arcface", data="leaves/")
     assert recipe.backbone == PartRecipe("efficientnet_lite0")

@@ -15,7 +15,9 @@ from herbzoo.taxonomy import Taxonomy
 
 def rows(*records):
     return collection_of(
-        pd.DataFrame(records, columns=["image", "scientificName", "scientificNameAuthorship", "family"])
+        pd.DataFrame(
+            records, columns=["image", "scientificName", "scientificNameAuthorship", "family"]
+        )
     )
 
 

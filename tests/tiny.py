@@ -69,7 +69,11 @@ def save_run(folder: Path, model, processor, taxonomy=TAXONOMY) -> Path:
 
 def coloured_leaves(folder: Path, images_a_species: int = 8, size=(48, 64)) -> Path:
     """Writes class folders whose species differ in colour, so that anything learns them."""
-    colours = {"Acer rubrum": (190, 40, 30), "Quercus alba": (60, 150, 60), "Quercus rubra": (30, 40, 160)}
+    colours = {
+        "Acer rubrum": (190, 40, 30),
+        "Quercus alba": (60, 150, 60),
+        "Quercus rubra": (30, 40, 160),
+    }
     generator = np.random.default_rng(0)
     for species, colour in colours.items():
         target = folder / species.replace(" ", "_")

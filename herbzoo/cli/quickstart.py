@@ -33,8 +33,9 @@ def quickstart(
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.data.synthetic import synthetic_collection, write_collection
     from herbzoo.evaluation.evaluate import metrics_table
-    from herbzoo.recipe import find_recipe, compose
-    from herbzoo.training import Hardware, train
+    from herbzoo.fitting import Hardware
+    from herbzoo.recipe import compose, find_recipe
+    from herbzoo.training import train
 
     quiet_loading()
     if output.exists() and any(output.iterdir()):
@@ -56,7 +57,7 @@ def quickstart(
     )
     if result.metrics is not None:
         typer.echo(metrics_table(result.metrics))
-    picture = next(iter(sorted(data.rglob("*.jpg"))))
+    picture = next(iter(sorted(data.glob("sheets/*.jpg"))))
     typer.echo(
         f"""
 The run took {result.seconds:.0f} s and lies in {run}; its model card is {run / "README.md"}.

@@ -91,7 +91,7 @@ def train(
     composed = compose(recipe, settings or [], flags)  # before torch: mistakes answer at once
 
     from herbzoo.cli.progress import quiet_loading
-    from herbzoo.training import Hardware
+    from herbzoo.fitting import Hardware
     from herbzoo.training import train as run_training
 
     quiet_loading()

@@ -35,10 +35,19 @@ class Drawn:
 
 
 class EpochSampler(Sampler[Drawn]):
-    """Every row once an epoch, in an order that seed and epoch alone decide."""
+    """Every row once an epoch, in an order that seed and epoch alone decide.
 
-    def __init__(self, rows: int, seed: int) -> None:
+    Args:
+        rows: how many there are.
+        seed: of the order.
+        batch_size: of the loader. A last batch of one image has no variance to normalise by, so
+            where there would be one, that row waits for another epoch.
+    """
+
+    def __init__(self, rows: int, seed: int, batch_size: int = 0) -> None:
+        lonely = batch_size > 1 and rows > 1 and rows % batch_size == 1
         self.rows = rows
+        self.length = rows - 1 if lonely else rows
         self.seed = seed
         self.epoch = 0
 
@@ -47,13 +56,13 @@ class EpochSampler(Sampler[Drawn]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Returns the number of rows."""
-        return self.rows
+        """Returns the number of rows in an epoch."""
+        return self.length
 
     def __iter__(self) -> Iterator[Drawn]:
         """Yields the rows of the current epoch."""
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
-        return (Drawn(int(row), self.epoch) for row in order)
+        return (Drawn(int(row), self.epoch) for row in order[: self.length])
 
 
 @dataclass

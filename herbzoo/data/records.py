@@ -20,6 +20,8 @@ HERBARIUM = "PreservedSpecimen"
 """`basisOfRecord` of a herbarium sheet."""
 FIELD = "HumanObservation"
 """`basisOfRecord` of a photo of the living plant."""
+SIDECAR = "herbzoo.json"
+"""File beside images that herbzoo drew itself: it says so, and of what size and seed they are."""
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,9 @@ def _metadata(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _data_name(collection: Collection) -> str:
     """Returns what the data are called, without the path of somebody's disk."""
+    facts = collection.facts
+    if facts.get("synthetic"):
+        return f"the synthetic flora of {facts['species']} species, seed {facts['seed']}"
     return Path(collection.name).name or collection.name
 
 

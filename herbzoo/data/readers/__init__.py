@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from herbzoo.data.images import is_image_path
 from herbzoo.data.readers import arrow, layouts
 from herbzoo.data.readers.archives import ARCHIVE_SUFFIXES, is_archive_path, open_archive
 from herbzoo.data.readers.folders import FolderTree
 from herbzoo.data.readers.tables import TABLE_SUFFIXES, is_table_path
-from herbzoo.data.records import Collection
+from herbzoo.data.records import SIDECAR, Collection
 from herbzoo.errors import DataError
 
 __all__ = ["open_collection", "open_images"]
@@ -85,8 +88,21 @@ def _open_folder(path: Path, name: str, name_column: str | None, named: bool) ->
     tree = FolderTree(path, name)
     table = layouts.find_table(tree)
     if table is not None:
-        return _open_table(tree, table, name_column, named)
-    return _open_without_table(tree, name_column, named)
+        collection = _open_table(tree, table, name_column, named)
+    else:
+        collection = _open_without_table(tree, name_column, named)
+    return replace(collection, facts={**collection.facts, **_sidecar(path / SIDECAR)})
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Reads what `herbzoo.data.synthetic.write_collection` left beside the images it drew."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}): delete it, or make it anew") from error
+    return facts if isinstance(facts, dict) else {}
 
 
 def _open_file(path: Path, name: str, name_column: str | None, named: bool) -> Collection:

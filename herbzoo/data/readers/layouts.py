@@ -204,7 +204,8 @@ def _inside(paths: pd.Series, tree: FileTree, where: str) -> pd.Series:
     if not odd.any():
         return paths
     changed = {}
-    for row, path in paths[odd].items():
+    for row in odd.to_numpy().nonzero()[0].tolist():
+        path = str(paths.iat[row])
         changed[path] = _key(path, tree, f"{where} row {row + 1}")
     return paths.map(lambda path: changed.get(path, path)).astype(paths.dtype)
 

@@ -8,11 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from herbzoo.data.records import FIELD, Collection
+from herbzoo.data.records import FIELD, SIDECAR, Collection
 from herbzoo.errors import DataError
-
-SIDECAR = "herbzoo.json"
-"""Name of the file that says that a folder is synthetic, and of what size and seed."""
 
 
 def write_collection(

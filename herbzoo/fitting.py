@@ -1,0 +1,214 @@
+"""The loop itself: a prepared model learns its rows, through the Trainer.
+
+What goes in is decided by recipe and data (`Prepared`) and by the machine (`Hardware`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    CLIPImageProcessor,
+    EarlyStoppingCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.integrations.integration_utils import TensorBoardCallback
+
+from herbzoo.build import image_spec_of
+from herbzoo.data.batches import UNKNOWN, FeatureRows, ImageRows, class_indices
+from herbzoo.data.records import Collection
+from herbzoo.data.splits import Split
+from herbzoo.data.transforms import Augment, Letterbox
+from herbzoo.errors import HerbzooError
+from herbzoo.features import frozen_features
+from herbzoo.inference import DTYPES
+from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
+from herbzoo.recipe import Recipe
+from herbzoo.run_folder import RunFolder
+from herbzoo.taxonomy import Taxonomy
+from herbzoo.trainer import HeadFirst, HerbTrainer, Progress, TimedCheckpoint
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how to compute; it is no part of the recipe."""
+
+    device: str = "auto"
+    workers: int = -1
+    """Processes that decode images; -1 for one a core."""
+    dtype: str = "auto"
+    """`float32`, `bfloat16` or `float16`; `auto` is mixed precision where the hardware has it."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be, before anything is loaded.
+
+        Raises:
+            HerbzooError: if there is no such dtype.
+        """
+        if self.dtype not in DTYPES:
+            raise HerbzooError(f"there is no dtype {self.dtype!r}; there are {', '.join(DTYPES)}")
+
+    @property
+    def worker_count(self) -> int:
+        """Processes to start."""
+        return (os.cpu_count() or 1) if self.workers < 0 else self.workers
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a training needs and that its recipe and data decide."""
+
+    recipe: Recipe
+    split: Split
+    taxonomy: Taxonomy
+    model: HerbForImageClassification
+    processor: CLIPImageProcessor
+
+
+def fit(
+    prepared: Prepared,
+    run: RunFolder,
+    device: torch.device,
+    hardware: Hardware,
+    report: Callable[[str], None],
+) -> None:
+    """Trains the prepared model in place, going on from the run's last checkpoint if it has one.
+
+    Args:
+        prepared: the model, on its device, and the rows.
+        run: where checkpoints and logs go.
+        device: where to compute.
+        hardware: workers and precision.
+        report: takes a line about what is going on.
+
+    Raises:
+        ImageError: if an image cannot be read; the run can be resumed.
+    """
+    recipe, model, split = prepared.recipe, prepared.model, prepared.split
+    optim = recipe.training
+    train_rows = _rows(prepared, split.train, Augment(recipe.image.augment))
+    known = class_indices(split.validation, prepared.taxonomy) != UNKNOWN
+    validation_rows = _rows(prepared, split.validation.select(known), None)
+    workers = hardware.worker_count
+    train_set: Dataset[Any] = train_rows
+    validation_set: Dataset[Any] = validation_rows
+    if optim.freeze_backbone:
+        model.hold_backbone(True)
+        report("computing the features of the frozen backbone, or reading those kept")
+        views = optim.feature_views if recipe.image.augment > 0 else 1
+        train_set = _features(prepared, train_rows, views, device, workers, report)
+        validation_set = _features(prepared, validation_rows, 1, device, workers, report)
+        workers = 0
+
+    dtype = _mixed_precision(hardware.dtype, device)
+    validates = len(validation_rows) > 0
+    arguments = TrainingArguments(
+        output_dir=str(run.checkpoints),
+        use_cpu=device.type == "cpu",
+        seed=recipe.seed,
+        num_train_epochs=optim.epochs,
+        max_steps=optim.max_steps or -1,
+        per_device_train_batch_size=optim.batch_size,
+        per_device_eval_batch_size=EVALUATION_BATCH,
+        gradient_accumulation_steps=optim.accumulate,
+        learning_rate=optim.lr,
+        lr_scheduler_type="cosine",
+        warmup_steps=optim.warmup_share,
+        weight_decay=optim.weight_decay,
+        max_grad_norm=optim.grad_clip,
+        bf16=dtype == "bfloat16",
+        fp16=dtype == "float16",
+        dataloader_num_workers=workers,
+        dataloader_pin_memory=device.type != "cpu",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        logging_strategy="epoch",
+        eval_strategy="epoch" if validates else "no",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=validates and optim.patience > 0,
+        metric_for_best_model="top1",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        report_to="trackio" if optim.log == "trackio" else "none",
+    )
+    trainer = HerbTrainer(
+        optim,
+        model=model,
+        args=arguments,
+        train_dataset=train_set,
+        eval_dataset=validation_set if validates else None,
+    )
+    steps_an_epoch = -(-len(train_rows) // (optim.batch_size * optim.accumulate))
+    for callback in _callbacks(recipe, run, model, round(optim.head_epochs * steps_an_epoch)):
+        trainer.add_callback(callback)
+    if validates and optim.patience:
+        trainer.add_callback(EarlyStoppingCallback(optim.patience))
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(Progress(report))
+
+    checkpoint = run.last_checkpoint()
+    if checkpoint is not None:
+        report(f"going on from step {checkpoint.name.rpartition('-')[2]}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    model.eval()
+
+
+def _callbacks(
+    recipe: Recipe, run: RunFolder, model: HerbForImageClassification, head_steps: int
+) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [TimedCheckpoint(recipe.training.checkpoint_minutes)]
+    if not recipe.training.freeze_backbone:
+        callbacks.append(HeadFirst(model, head_steps if recipe.backbone.pretrained else 0))
+    if recipe.training.log == "tensorboard":
+        callbacks.append(TensorBoardCallback(SummaryWriter(str(run.path / "logs"))))
+    return callbacks
+
+
+def _rows(prepared: Prepared, part: Collection, augment: Augment | None) -> ImageRows:
+    letterbox = Letterbox(image_spec_of(prepared.processor))
+    labels = class_indices(part, prepared.taxonomy)
+    return ImageRows(part, letterbox, labels, augment, prepared.recipe.seed)
+
+
+def _features(
+    prepared: Prepared,
+    rows: ImageRows,
+    views: int,
+    device: torch.device,
+    workers: int,
+    report: Callable[[str], None],
+) -> FeatureRows:
+    def tell(done: int, total: int) -> None:
+        step = EVALUATION_BATCH * 16
+        if done // step != (done - EVALUATION_BATCH) // step or done == total:
+            report(f"features: {done} of {total} images")
+
+    features = frozen_features(
+        prepared.model,
+        rows,
+        views=views,
+        device=device,
+        batch_size=EVALUATION_BATCH,
+        workers=workers,
+        progress=tell,
+    )
+    return FeatureRows(features, rows.labels)
+
+
+def _mixed_precision(dtype: str, device: torch.device) -> str:
+    if dtype != "auto":
+        return dtype
+    if device.type != "cuda":
+        return "float32"
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
