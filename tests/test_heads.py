@@ -197,6 +197,50 @@ def test_a_prompt_uses_what_is_known_of_the_taxon():
     assert head.prompts(LabelFacts(names=["Acer rubrum"])) == ["Acer rubrum ,"]
 
 
+TOWERS = {
+    "clip_text_model": {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3},
+    "distilbert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32},
+    "xlm-roberta": {"pad_token_id": 1},
+}
+
+
+@pytest.mark.parametrize("kind", TOWERS)
+def test_any_transformers_text_encoder_is_a_tower(kind):
+    shared = {"vocab_size": 99, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shared |= {"hidden_size": 16, "intermediate_size": 32}
+    config = {"model_type": kind, **shared, **TOWERS[kind]}
+    head = ClipText(8, 2, text_config=config, freeze_tower=False, max_tokens=6)
+    head.name_ids.random_(4, 90)
+    head.name_mask.fill_(True)
+    head.refresh()
+    head.train().loss(torch.randn(2, 8), torch.arange(2)).backward()
+    unused = [name for name, p in head.named_parameters() if p.grad is None]
+    assert not unused
+
+
+def test_of_a_two_tower_model_only_the_text_half_is_taken(minilm, tmp_path):
+    from transformers import CLIPConfig, CLIPModel
+
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    small["intermediate_size"] = 32
+    vision = {**small, "image_size": 32, "patch_size": 16}
+    text = {**small, "vocab_size": 30522, "eos_token_id": 102}
+    whole = CLIPModel(CLIPConfig(text_config=text, vision_config=vision)).eval()
+    whole.save_pretrained(tmp_path)
+    minilm.save_assets(tmp_path)
+
+    options = ClipText.fill_options({"tower": str(tmp_path), "pooling": "eos"})
+    assert options["text_config"]["model_type"] == "clip_text_model"
+    head = ClipText(8, 4, **options).eval()
+    head.load_pretrained()
+    head.prepare(NAMES)
+    with torch.no_grad():
+        tokens = head.tokenizer(list(NAMES.names), padding=True, return_tensors="pt")
+        whole_output = whole.text_model(tokens["input_ids"], tokens["attention_mask"])
+    expected = whole_output.last_hidden_state[range(4), tokens["attention_mask"].sum(1) - 1]
+    torch.testing.assert_close(head.text_features, expected, atol=1e-5, rtol=1e-4)
+
+
 def test_there_must_be_names():
     with pytest.raises(ValueError, match="no names"):
         ClipText(16, 1, text_config=TEXT_CONFIG).prepare(LabelFacts(names=[]))

@@ -34,6 +34,8 @@ class ArrowImages:
     """The data set of each split, reduced to its column of encoded images."""
     column: str
     name: str
+    folders: tuple[Path, ...] = ()
+    """Where images that a table only names may lie; relative paths start from the first."""
 
     def open(self, key: str, min_size: tuple[int, int] | None = None) -> Image:
         """Decodes the image of one row; see `herbzoo.data.images.decode`."""
@@ -47,7 +49,18 @@ class ArrowImages:
             raise ImageError(f"{name}: the row has no image")
         if encoded.get("bytes"):
             return decode(encoded["bytes"], min_size, name)
-        return decode(encoded["path"], min_size, name)
+        return decode(self._inside(encoded["path"], name), min_size, name)
+
+    def _inside(self, path: str, name: str) -> Path:
+        # A table comes from anyone and can name any file of this machine.
+        try:
+            place = (self.folders[0] / path).resolve()
+            known = any(place.is_relative_to(folder.resolve()) for folder in self.folders)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ImageError(f"{name}: {path!r} is no path ({reason_of(error)})") from error
+        if not known:
+            raise ImageError(f"{name}: {path} lies outside of the data set, so it is not opened")
+        return place
 
     def fingerprint(self, key: str) -> str:
         """Returns what changes when the table does: the digest that `datasets` keeps of it."""
@@ -79,7 +92,7 @@ def open_saved(folder: Path, *, name_column: str | None, names_required: bool) -
         raise DataError(
             f"{folder} cannot be read as a datasets folder ({reason_of(error)})"
         ) from error
-    return _from_datasets(loaded, str(folder), name_column, names_required)
+    return _from_datasets(loaded, str(folder), folder, name_column, names_required)
 
 
 def open_parquet(path: Path, *, name_column: str | None, names_required: bool) -> Collection:
@@ -94,7 +107,7 @@ def open_parquet(path: Path, *, name_column: str | None, names_required: bool) -
         loaded = datasets.Dataset.from_parquet(str(path))
     except Exception as error:
         raise DataError(f"{path} cannot be read as Parquet ({reason_of(error)})") from error
-    return _from_datasets(loaded, str(path), name_column, names_required)
+    return _from_datasets(loaded, str(path), path.parent, name_column, names_required)
 
 
 def has_embedded_images(path: Path) -> bool:
@@ -127,7 +140,8 @@ def open_hub(repo_id: str, *, name_column: str | None, names_required: bool) -> 
         raise DataError(
             f"the data set {repo_id!r} cannot be loaded from the Hub ({reason_of(error)})"
         ) from error
-    return _from_datasets(loaded, repo_id, name_column, names_required)
+    cached = Path(constants.HF_HUB_CACHE)
+    return _from_datasets(loaded, repo_id, cached, name_column, names_required)
 
 
 def _require_on_hub(repo_id: str) -> None:
@@ -150,7 +164,7 @@ def _require_on_hub(repo_id: str) -> None:
 
 
 def _from_datasets(
-    loaded: Any, name: str, name_column: str | None, names_required: bool
+    loaded: Any, name: str, folder: Path, name_column: str | None, names_required: bool
 ) -> Collection:
     import datasets
 
@@ -179,7 +193,16 @@ def _from_datasets(
         other_name_columns=classes,
     )
     facts |= {"reader": "datasets", "image_column": image}
-    return collection(frame, ArrowImages(images, image, name), name, facts)
+    return collection(frame, ArrowImages(images, image, name, _folders(folder)), name, facts)
+
+
+def _folders(folder: Path) -> tuple[Path, ...]:
+    """Returns a data set's own folder, and the caches where downloaded images are kept."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    caches = (config.HF_DATASETS_CACHE, config.EXTRACTED_DATASETS_PATH, constants.HF_HUB_CACHE)
+    return folder, *map(Path, caches)
 
 
 def _image_feature(features: Mapping[str, Any], name: str) -> str:

