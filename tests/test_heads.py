@@ -85,7 +85,7 @@ def test_the_margin_warms_up_with_training_steps_and_the_steps_are_saved():
     head = ArcFace(4, 3, margin=0.4, margin_warmup_steps=4)
     margins = []
     for _ in range(6):
-        margins.append(head.current_margin())
+        margins.append(float(head.current_margin()))
         head.loss(torch.randn(2, 4), torch.tensor([0, 1]))
     assert margins == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.4])
     head.eval()

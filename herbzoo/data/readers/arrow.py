@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from herbzoo.data.images import decode, reason_of
+from herbzoo.data.readers.archives import ArchiveImages, ZipMembers
 from herbzoo.data.readers.columns import darwin_core
 from herbzoo.data.readers.layouts import collection
 from herbzoo.data.readers.tables import text_of
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 _SAVED = ("dataset_dict.json", "state.json")
 """The file that marks what `DatasetDict.save_to_disk` and `Dataset.save_to_disk` wrote."""
+_IN_ZIP = re.compile(r"zip://(.+)::(.+)")
+"""What `datasets` writes for an image in a zip that it downloaded: member and zip."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -49,6 +54,9 @@ class ArrowImages:
             raise ImageError(f"{name}: the row has no image")
         if encoded.get("bytes"):
             return decode(encoded["bytes"], min_size, name)
+        packed = _IN_ZIP.fullmatch(encoded["path"])
+        if packed is not None:
+            return _zip_images(self._inside(packed[2], name)).open(packed[1], min_size)
         return decode(self._inside(encoded["path"], name), min_size, name)
 
     def _inside(self, path: str, name: str) -> Path:
@@ -66,6 +74,16 @@ class ArrowImages:
         """Returns what changes when the table does: the digest that `datasets` keeps of it."""
         part, _, row = key.rpartition("/")
         return f"{self.parts[part]._fingerprint}:{row}"
+
+
+@lru_cache(maxsize=32)
+def _zip_images(path: Path) -> ArchiveImages:
+    members = ZipMembers(path)
+    try:
+        members.names()  # refuses what is not safe to read
+    except (DataError, OSError, zipfile.BadZipFile) as error:
+        raise ImageError(f"{path} cannot be unpacked ({reason_of(error)})") from error
+    return ArchiveImages(members)
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -137,8 +155,10 @@ def open_hub(repo_id: str, *, name_column: str | None, names_required: bool) -> 
     try:
         loaded = datasets.load_dataset(repo_id)
     except Exception as error:
+        generating = isinstance(error, datasets.exceptions.DatasetGenerationError)
+        told = error.__cause__ if generating and error.__cause__ else error
         raise DataError(
-            f"the data set {repo_id!r} cannot be loaded from the Hub ({reason_of(error)})"
+            f"the data set {repo_id!r} cannot be loaded from the Hub ({reason_of(told)})"
         ) from error
     cached = Path(constants.HF_HUB_CACHE)
     return _from_datasets(loaded, repo_id, cached, name_column, names_required)
@@ -154,7 +174,8 @@ def _require_on_hub(repo_id: str) -> None:
     except HfHubHTTPError as error:
         raise DataError(
             f"there is no folder {repo_id!r} here, and the Hub shows no data set of that name "
-            f"({reason_of(error)})"
+            f"({error.server_message or reason_of(error)}); if it is private, log in with "
+            "`hf auth login`"
         ) from error
     except Exception as error:  # the classes of network errors differ between versions
         raise DataError(

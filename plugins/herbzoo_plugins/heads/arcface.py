@@ -69,11 +69,11 @@ class ArcFace(nn.Module):
             return cosines
         return cosines.view(-1, self.num_classes, self.sub_centers).amax(dim=-1)
 
-    def current_margin(self) -> float:
-        """Returns the margin in radians at this step of the warm-up."""
-        if self.margin_warmup_steps <= 0:
-            return self.margin
-        return self.margin * min(1.0, self.steps.item() / self.margin_warmup_steps)
+    def current_margin(self) -> Tensor:
+        """Returns the margin in radians at this step of the warm-up, a scalar."""
+        warmup = max(1, self.margin_warmup_steps)
+        done = self.steps.clamp(max=warmup) if self.margin_warmup_steps > 0 else warmup
+        return torch.as_tensor(self.margin * done / warmup, device=self.steps.device)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Maps `[B, D]` to `[B, C]`: scaled cosines, without margin."""
@@ -94,8 +94,8 @@ class ArcFace(nn.Module):
         target = cosines.gather(1, column).clamp(-1 + 1e-6, 1 - 1e-6)
         # Beyond pi - m adding the margin would raise the cosine again; go on falling linearly.
         widened = torch.where(
-            target > -math.cos(margin),
+            target > -torch.cos(margin),
             torch.cos(torch.acos(target) + margin),
-            target - margin * math.sin(margin),
+            target - margin * torch.sin(margin),
         )
         return F.cross_entropy(self.scale * cosines.scatter(1, column, widened), labels)
