@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/herbzoo quickstart --output runs/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

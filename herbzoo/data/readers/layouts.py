@@ -204,8 +204,8 @@ def _inside(paths: pd.Series, tree: FileTree, where: str) -> pd.Series:
     if not odd.any():
         return paths
     changed = {}
-    for row in odd.to_numpy().nonzero()[0].tolist():
-        path = str(paths.iat[row])
+    rows = paths.index.to_numpy()[odd.to_numpy()].tolist()  # as the table counts, gaps included
+    for row, path in zip(rows, paths[odd].tolist(), strict=True):
         changed[path] = _key(path, tree, f"{where} row {row + 1}")
     return paths.map(lambda path: changed.get(path, path)).astype(paths.dtype)
 
