@@ -65,6 +65,6 @@ The run took {result.seconds:.0f} s and lies in {run}; its model card is {run / 
 Try next:
   herbzoo identify {run} {picture}
   herbzoo evaluate {run} --data {data} --split-column cross_domain --output {output / "field"}
-  herbzoo train --recipe frozen --head softmax --data {data} --output runs/softmax
+  herbzoo train --recipe baseline --image-size 160 --data {data} --output runs/tuned
   herbzoo list"""
     )
