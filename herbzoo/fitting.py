@@ -9,10 +9,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
     CLIPImageProcessor,
@@ -96,27 +94,50 @@ def fit(
         ImageError: if an image cannot be read; the run can be resumed.
         RecipeError: if the log asked for is not installed.
     """
-    recipe, model, split = prepared.recipe, prepared.model, prepared.split
+    recipe, model = prepared.recipe, prepared.model
     optim = recipe.training
     if optim.log == "trackio" and find_spec("trackio") is None:
         raise RecipeError("training.log is trackio, which is not installed: pip install trackio")
-    train_rows = _rows(prepared, split.train, Augment(recipe.image.augment))
-    known = class_indices(split.validation, prepared.taxonomy) != UNKNOWN
-    validation_rows = _rows(prepared, split.validation.select(known), None)
-    workers = hardware.worker_count
-    train_set: Dataset[Any] = train_rows
-    validation_set: Dataset[Any] = validation_rows
+    known = class_indices(prepared.split.validation, prepared.taxonomy) != UNKNOWN
+    validation = prepared.split.validation.select(known)
+    images = [
+        _rows(prepared, prepared.split.train, Augment(recipe.image.augment)),
+        *([_rows(prepared, validation, None)] if len(validation) else []),
+    ]
+    rows: list[ImageRows] | list[FeatureRows] = images
     if optim.freeze_backbone:
         model.hold_backbone(True)
         report("computing the features of the frozen backbone, or reading those kept")
-        views = optim.feature_views if recipe.image.augment > 0 else 1
-        train_set = _features(prepared, train_rows, views, device, workers, report)
-        validation_set = _features(prepared, validation_rows, 1, device, workers, report)
-        workers = 0
+        rows = [_features(prepared, part, device, hardware, report) for part in images]
+    train_rows, validation_rows = rows[0], next(iter(rows[1:]), None)
+    trainer = HerbTrainer(
+        optim,
+        model=model,
+        args=_arguments(recipe, run, device, hardware, validation_rows is not None),
+        train_dataset=train_rows,
+        eval_dataset=validation_rows,
+    )
+    trainer.remove_callback(ProgressCallback)
+    steps_an_epoch = -(-len(train_rows) // (optim.batch_size * optim.accumulate))
+    head_steps = round(optim.head_epochs * steps_an_epoch)
+    for callback in [*_callbacks(recipe, run, model, head_steps), Progress(report)]:
+        trainer.add_callback(callback)
+    if validation_rows is not None and optim.patience:
+        trainer.add_callback(EarlyStoppingCallback(optim.patience))
 
+    checkpoint = run.last_checkpoint()
+    if checkpoint is not None:
+        report(f"going on from step {checkpoint.name.rpartition('-')[2]}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    model.eval()
+
+
+def _arguments(
+    recipe: Recipe, run: RunFolder, device: torch.device, hardware: Hardware, validates: bool
+) -> TrainingArguments:
+    optim = recipe.training
     dtype = _mixed_precision(hardware.dtype, device)
-    validates = len(validation_rows) > 0
-    arguments = TrainingArguments(
+    return TrainingArguments(
         output_dir=str(run.checkpoints),
         use_cpu=device.type == "cpu",
         seed=recipe.seed,
@@ -132,7 +153,7 @@ def fit(
         max_grad_norm=optim.grad_clip,
         bf16=dtype == "bfloat16",
         fp16=dtype == "float16",
-        dataloader_num_workers=workers,
+        dataloader_num_workers=0 if optim.freeze_backbone else hardware.worker_count,
         dataloader_pin_memory=device.type != "cpu",
         remove_unused_columns=False,
         label_names=["labels"],
@@ -146,26 +167,6 @@ def fit(
         restore_callback_states_from_checkpoint=True,
         report_to="trackio" if optim.log == "trackio" else "none",
     )
-    trainer = HerbTrainer(
-        optim,
-        model=model,
-        args=arguments,
-        train_dataset=train_set,
-        eval_dataset=validation_set if validates else None,
-    )
-    steps_an_epoch = -(-len(train_rows) // (optim.batch_size * optim.accumulate))
-    for callback in _callbacks(recipe, run, model, round(optim.head_epochs * steps_an_epoch)):
-        trainer.add_callback(callback)
-    if validates and optim.patience:
-        trainer.add_callback(EarlyStoppingCallback(optim.patience))
-    trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(Progress(report))
-
-    checkpoint = run.last_checkpoint()
-    if checkpoint is not None:
-        report(f"going on from step {checkpoint.name.rpartition('-')[2]}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    model.eval()
 
 
 def _callbacks(
@@ -188,9 +189,8 @@ def _rows(prepared: Prepared, part: Collection, augment: Augment | None) -> Imag
 def _features(
     prepared: Prepared,
     rows: ImageRows,
-    views: int,
     device: torch.device,
-    workers: int,
+    hardware: Hardware,
     report: Callable[[str], None],
 ) -> FeatureRows:
     def tell(done: int, total: int) -> None:
@@ -198,13 +198,14 @@ def _features(
         if done // step != (done - EVALUATION_BATCH) // step or done == total:
             report(f"features: {done} of {total} images")
 
+    drawn = rows.augment is not None and rows.augment.strength > 0
     features = frozen_features(
         prepared.model,
         rows,
-        views=views,
+        views=prepared.recipe.training.feature_views if drawn else 1,
         device=device,
         batch_size=EVALUATION_BATCH,
-        workers=workers,
+        workers=hardware.worker_count,
         progress=tell,
     )
     return FeatureRows(features, rows.labels)

@@ -83,6 +83,24 @@ def test_a_frozen_backbone_learns_from_kept_features_and_stays_as_it_was(leaves,
         assert trained[name].equal(tensor), name
 
 
+def test_with_no_rows_to_validate_or_test_it_still_trains(tmp_path):
+    leaves = coloured_leaves(tmp_path / "leaves", images_a_species=1)
+    for number, freeze in enumerate((True, False)):
+        recipe = Recipe.from_dict(
+            {
+                "backbone": {"name": "timm:test_convnext", "pretrained": False},
+                "head": "softmax",
+                "data": str(leaves),
+                "output": str(tmp_path / str(number)),
+                "image": {"size": 32},
+                "training": {"epochs": 1, "freeze_backbone": freeze, "log": "none"},
+            }
+        )
+        result = train(recipe, hardware=Hardware("cpu", workers=0))
+        assert result.metrics is None
+        assert "the data had no test rows" in (result.run / "README.md").read_text()
+
+
 def test_the_same_seed_gives_the_same_run(leaves, tmp_path):
     runs = []
     for number in range(2):
