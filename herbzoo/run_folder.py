@@ -10,14 +10,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from herbzoo.errors import RunError
 
 COMPLETE = "complete.json"
 """Written into a checkpoint as its last file."""
+NEARLY_FULL = 1_000_000
+"""Bytes free on a disk below which a failed write is put down to it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,24 @@ class RunFolder:
             else:
                 shutil.rmtree(folder)
         return max(complete, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Tells a full disk from a fault: safetensors and torch each raise errors of their own.
+
+        Raises:
+            RunError: if the disk is full; nothing complete is lost.
+        """
+        try:
+            yield
+        except (OSError, RuntimeError, SafetensorError) as error:
+            full = "No space left on device" in str(error)
+            if not full and shutil.disk_usage(self.path).free > NEARLY_FULL:
+                raise
+            raise RunError(
+                f"the disk is full while writing to {self.path}: free some space, then go on with "
+                "--resume"
+            ) from error
 
     def stage(self) -> Path:
         """Returns an empty folder beside, to write the finished files into."""

@@ -76,9 +76,9 @@ def train(
         run.remember(facts)
     report(_summary(prepared))
     place(prepared.model, device)
-    with image_errors_in_one_line():
+    with run.writing(), image_errors_in_one_line():
         fit(prepared, run, device, hardware, report)
-    metrics = _finish(prepared, run, device, hardware, group_by, time.monotonic() - started)
+        metrics = _finish(prepared, run, device, hardware, group_by, time.monotonic() - started)
     return TrainResult(run.path, metrics, time.monotonic() - started)
 
 

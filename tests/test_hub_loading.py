@@ -239,7 +239,7 @@ def test_without_the_hub_an_error_names_three_ways_to_go_on_and_soon(client, hub
     began = time.monotonic()
     with hub.stopped(), pytest.raises(WeightsError) as error:
         client(timm_weights, "test_convnext2")
-    assert time.monotonic() - began < 15, "the clients' own retries take three times as long"
+    assert time.monotonic() - began < 30, "the clients' own retries take three times as long"
     message = str(error.value)
     assert "\n" not in message
     assert message.startswith("no pretrained weights for timm:test_convnext2 (")

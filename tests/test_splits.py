@@ -269,5 +269,5 @@ def test_large_collections_split_in_seconds():
     frame["scientificName"] = "species " + pd.Series(chance.integers(0, names, rows)).astype(str)
     started = time.perf_counter()
     split = make_split(Collection(frame, None, "large"), None, 0)  # type: ignore[arg-type]
-    assert time.perf_counter() - started < 20
+    assert time.perf_counter() - started < 60, "a routine over pairs of rows would take hours"
     assert len(split.train) + len(split.validation) + len(split.test) == rows
