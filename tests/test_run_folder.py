@@ -24,7 +24,7 @@ def run(tmp_path):
     ],
 )
 def test_a_full_disk_is_told_from_a_fault(run, error):
-    with pytest.raises(RunError, match="disk is full .* --resume"), run.writing():
+    with pytest.raises(RunError, match=r"disk is full .* --resume"), run.writing():
         raise error
 
 
