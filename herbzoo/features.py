@@ -1,8 +1,8 @@
 """Features of a frozen backbone, computed once and kept on disk.
 
 A kept file is found by a digest of everything that decides its content: the backbone's weights and
-options, the preprocessing, and of each image its key and its source's fingerprint. So it is never
-stale, and runs with other heads or seeds share it.
+options, the preprocessing, the seed of drawn views, and of each image its source's fingerprint. So
+it is never stale, and runs with other heads share it.
 """
 
 from __future__ import annotations

@@ -9,14 +9,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
     CLIPImageProcessor,
     EarlyStoppingCallback,
     ProgressCallback,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
@@ -36,6 +39,8 @@ from herbzoo.taxonomy import Taxonomy
 from herbzoo.trainer import HeadFirst, HerbTrainer, Progress, TimedCheckpoint
 
 EVALUATION_BATCH = 64
+MOST_OF_IT_FREE = 4
+"""The backbone is held for a quarter of the steps at most, however short the training."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +97,15 @@ def fit(
 
     Raises:
         ImageError: if an image cannot be read; the run can be resumed.
-        RecipeError: if the log asked for is not installed.
     """
     recipe, model = prepared.recipe, prepared.model
     optim = recipe.training
-    if optim.log == "trackio" and find_spec("trackio") is None:
-        raise RecipeError("training.log is trackio, which is not installed: pip install trackio")
+    checkpoint = run.last_checkpoint()
+    finished = None if checkpoint is None else finished_weights(checkpoint)
+    if finished is not None:  # killed after the training: the Trainer would go on for an epoch
+        model.load_state_dict(load_file(finished))
+        model.eval()
+        return
     known = class_indices(prepared.split.validation, prepared.taxonomy) != UNKNOWN
     validation = prepared.split.validation.select(known)
     images = [
@@ -119,13 +127,13 @@ def fit(
     )
     trainer.remove_callback(ProgressCallback)
     steps_an_epoch = -(-len(train_rows) // (optim.batch_size * optim.accumulate))
-    head_steps = round(optim.head_epochs * steps_an_epoch)
+    steps = optim.max_steps or round(optim.epochs * steps_an_epoch)
+    head_steps = min(round(optim.head_epochs * steps_an_epoch), steps // MOST_OF_IT_FREE)
     for callback in [*_callbacks(recipe, run, model, head_steps), Progress(report)]:
         trainer.add_callback(callback)
     if validation_rows is not None and optim.patience:
         trainer.add_callback(EarlyStoppingCallback(optim.patience))
 
-    checkpoint = run.last_checkpoint()
     if checkpoint is not None:
         report(f"going on from step {checkpoint.name.rpartition('-')[2]}")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -137,7 +145,7 @@ def _arguments(
 ) -> TrainingArguments:
     optim = recipe.training
     dtype = _mixed_precision(hardware.dtype, device)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(run.checkpoints),
         use_cpu=device.type == "cpu",
         seed=recipe.seed,
@@ -167,6 +175,40 @@ def _arguments(
         restore_callback_states_from_checkpoint=True,
         report_to="trackio" if optim.log == "trackio" else "none",
     )
+    # With several GPUs the Trainer would quietly take nn.DataParallel and a larger batch.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def finished_weights(checkpoint: Path) -> Path | None:
+    """Returns the weights that a training ended with, or `None` if it had not ended there."""
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    control = state.stateful_callbacks["TrainerControl"]
+    if not control["args"]["should_training_stop"]:
+        return None
+    best = state.best_model_checkpoint
+    stops_early = "EarlyStoppingCallback" in state.stateful_callbacks
+    kept = checkpoint.with_name(Path(best).name) if stops_early and best else checkpoint
+    return kept / "model.safetensors"
+
+
+def check_hardware(recipe: Recipe, device: torch.device, hardware: Hardware) -> None:
+    """Refuses what the Trainer could not do, before anything is written.
+
+    Raises:
+        HerbzooError: if the device is not the first GPU, or does not know the dtype.
+        RecipeError: if the log asked for is not installed.
+    """
+    if recipe.training.log == "trackio" and find_spec("trackio") is None:
+        raise RecipeError("training.log is trackio, which is not installed: pip install trackio")
+    if device.index:
+        raise HerbzooError(
+            f"training uses the first GPU it sees, not {device}: set CUDA_VISIBLE_DEVICES="
+            f"{device.index} and leave out --device"
+        )
+    if device.type == "cuda" and hardware.dtype == "bfloat16":
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise HerbzooError("this GPU has no bfloat16: give --dtype float16 or float32")
 
 
 def _callbacks(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,8 @@ class DataRecipe:
     validation_share: float = 0.1
     """Share of the training specimens to validate on, where the data mark none."""
     test_share: float = 0.2
+    group_by: list[str] = field(default_factory=list)
+    """Columns to report the metrics by as well."""
     """Share of the specimens to test on, where the data mark none."""
 
 
@@ -176,7 +179,9 @@ class Recipe:
     def save(self, folder: Path) -> None:
         """Writes `recipe.yaml`."""
         text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+        partial = folder / f"{FILE_NAME}.partial"
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, folder / FILE_NAME)
 
 
 def compose(recipe: str | Path | None, settings: Sequence[str], flags: Mapping[str, Any]) -> Recipe:

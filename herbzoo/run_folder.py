@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / ".training"
 
     @property
+    def done(self) -> Path:
+        """What the working state becomes while it is deleted."""
+        return self.path / ".training-done"
+
+    @property
     def checkpoints(self) -> Path:
         """Where the trainer's checkpoints are."""
         return self.work / "checkpoints"
@@ -50,6 +55,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file: choose another --output")
+        shutil.rmtree(self.done, ignore_errors=True)
         if resume:
             if self.work.is_dir():
                 return
@@ -130,7 +136,8 @@ class RunFolder:
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(item, target)
-        shutil.rmtree(self.work)
+        os.replace(self.work, self.done)  # at once: what is left of it must not pass for a run
+        shutil.rmtree(self.done)
 
 
 def mark_complete(checkpoint: Path, step: int) -> None:

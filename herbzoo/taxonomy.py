@@ -144,16 +144,12 @@ class Taxonomy:
         try:
             document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             version, columns = int(document["schema_version"]), dict(document["taxa"])
+            if version > SCHEMA_VERSION:
+                raise RunError(
+                    f"{path} has schema {version}, this herbzoo reads up to {SCHEMA_VERSION}: "
+                    "pip install --upgrade herbzoo"
+                )
+            rows = zip(*columns.values(), strict=True)
+            return cls(tuple(Taxon(**dict(zip(columns, row, strict=True))) for row in rows))
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} is damaged: {type(error).__name__} {error}") from error
-        if version > SCHEMA_VERSION:
-            raise RunError(
-                f"{path} has schema {version}, this herbzoo reads up to {SCHEMA_VERSION}: "
-                "pip install --upgrade herbzoo"
-            )
-        return cls(
-            tuple(
-                Taxon(**dict(zip(columns, row, strict=True)))
-                for row in zip(*columns.values(), strict=True)
-            )
-        )

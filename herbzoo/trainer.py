@@ -21,13 +21,14 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_utils import rotate_checkpoints
 
 from herbzoo.data.batches import EpochSampler
 from herbzoo.evaluation.metrics import ranked, summarise
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
 from herbzoo.optimisation import parameter_groups
 from herbzoo.recipe import OptimRecipe
-from herbzoo.run_folder import mark_complete
+from herbzoo.run_folder import COMPLETE, mark_complete
 
 
 class HerbTrainer(Trainer):
@@ -60,10 +61,16 @@ class HerbTrainer(Trainer):
         return EpochSampler(len(rows), self.args.seed, self._train_batch_size)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        step, folder = self.state.global_step, Path(str(self.args.output_dir))
+        checkpoint = folder / f"checkpoint-{step}"
+        (checkpoint / COMPLETE).unlink(missing_ok=True)  # it may be written a second time
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
         super()._save_checkpoint(model, trial)
+        self.args.save_total_limit = limit
         if self.args.should_save:
-            step = self.state.global_step
-            mark_complete(Path(str(self.args.output_dir)) / f"checkpoint-{step}", step)
+            mark_complete(checkpoint, step)
+            # Only now may an older one go: until here it was the one to go on from.
+            rotate_checkpoints(str(folder), limit, self.state.best_model_checkpoint)
 
 
 def prediction_and_rank(logits: Tensor, labels: Tensor) -> Tensor:
@@ -72,8 +79,8 @@ def prediction_and_rank(logits: Tensor, labels: Tensor) -> Tensor:
     The Trainer would otherwise gather all scores: 5 GB for 80,000 images and 15,501 classes.
     """
     outcomes = ranked(logits.float().cpu().numpy(), labels.cpu().numpy())
-    columns = np.stack([outcomes.predicted.astype(np.float64), outcomes.rank], axis=1)
-    return torch.from_numpy(columns).to(labels.device)
+    columns = np.stack([outcomes.predicted, outcomes.rank], axis=1).astype(np.float32)
+    return torch.from_numpy(columns).to(labels.device)  # float32: not every device has float64
 
 
 def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -109,8 +116,9 @@ class TimedCheckpoint(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Asks for a checkpoint when one is due."""
-        if time.monotonic() - self.saved > self.seconds:
+        """Asks for a checkpoint when one is due; the end of an epoch brings its own."""
+        ends = control.should_training_stop or float(state.epoch or 0).is_integer()
+        if not ends and time.monotonic() - self.saved > self.seconds:
             control.should_save = True
 
     def on_save(

@@ -18,11 +18,12 @@ from herbzoo.data.batches import image_errors_in_one_line
 from herbzoo.data.readers import open_collection
 from herbzoo.data.records import Collection
 from herbzoo.data.splits import make_split
-from herbzoo.errors import DataError
+from herbzoo.errors import DataError, RunError
 from herbzoo.evaluation.evaluate import evaluate, write_metrics
-from herbzoo.fitting import EVALUATION_BATCH, Hardware, Prepared, fit
+from herbzoo.fitting import EVALUATION_BATCH, Hardware, Prepared, check_hardware, fit
 from herbzoo.hub.cards import write_card
 from herbzoo.inference import Identifier
+from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
 from herbzoo.run_folder import RunFolder
 from herbzoo.taxonomy import Taxonomy
@@ -45,7 +46,6 @@ def train(
     recipe: Recipe,
     *,
     resume: bool = False,
-    group_by: tuple[str, ...] = (),
     hardware: Hardware | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> TrainResult:
@@ -54,7 +54,6 @@ def train(
     Args:
         recipe: what to do.
         resume: go on with the interrupted run in `recipe.output`.
-        group_by: columns to also report the metrics by.
         hardware: where to compute.
         report: takes a line about what is going on.
 
@@ -64,12 +63,14 @@ def train(
     started = time.monotonic()
     hardware = hardware or Hardware()
     device = choose_device(hardware.device)
+    check_hardware(recipe, device, hardware)
     collection = open_collection(recipe.data.source, name_column=recipe.data.name_column or None)
-    prepared = _prepare(recipe, collection, group_by)
+    prepared = _prepare(recipe, collection)
     run = RunFolder(Path(recipe.output).absolute())
     run.claim(resume)
     facts = _facts(prepared)
     if resume:
+        _refuse_another_recipe(recipe, run)
         run.check_unchanged(facts)
     else:
         recipe.save(run.work)
@@ -78,12 +79,32 @@ def train(
     place(prepared.model, device)
     with run.writing(), image_errors_in_one_line():
         fit(prepared, run, device, hardware, report)
-        metrics = _finish(prepared, run, device, hardware, group_by, time.monotonic() - started)
+        metrics = _finish(prepared, run, device, hardware, time.monotonic() - started, resume)
     return TrainResult(run.path, metrics, time.monotonic() - started)
 
 
-def _prepare(recipe: Recipe, collection: Collection, group_by: tuple[str, ...]) -> Prepared:
-    for column in group_by:
+def _refuse_another_recipe(recipe: Recipe, run: RunFolder) -> None:
+    """Compares with the recipe the run began with, key by key."""
+    began = _flat(Recipe.load(run.work / RECIPE_FILE).to_dict())
+    now = _flat(recipe.to_dict())
+    changed = [key for key in now if now[key] != began.get(key) and key != "output"]
+    if changed:
+        key = changed[0]
+        raise RunError(
+            f"{run.path} began with {key} {began.get(key)!r}, not {now[key]!r}: resume without "
+            "changing it, or train into another --output"
+        )
+
+
+def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{place}{key}.") if isinstance(value, dict) else {place + key: value}
+    return flat
+
+
+def _prepare(recipe: Recipe, collection: Collection) -> Prepared:
+    for column in recipe.data.group_by:
         collection.column(column)
     split = make_split(
         collection,
@@ -139,8 +160,8 @@ def _finish(
     run: RunFolder,
     device: torch.device,
     hardware: Hardware,
-    group_by: tuple[str, ...],
     seconds: float,
+    resumed: bool,
 ) -> dict[str, Any] | None:
     """Writes the finished run beside, evaluates what was written, and moves it into place."""
     staged = run.stage()
@@ -160,13 +181,13 @@ def _finish(
         metrics = evaluate(
             identifier,
             prepared.split.test,
-            group_by=group_by,
+            group_by=prepared.recipe.data.group_by,
             train=prepared.split.train,
             batch_size=EVALUATION_BATCH,
             workers=hardware.worker_count,
         )
         write_metrics(staged, metrics)
     loaded = LoadedRun(model, prepared.processor, prepared.taxonomy, run.path.name)
-    write_card(staged, prepared.recipe, loaded, prepared.split, metrics, seconds)
+    write_card(staged, prepared.recipe, loaded, prepared.split, metrics, seconds, resumed)
     run.publish(staged)
     return metrics

@@ -74,7 +74,8 @@ def main() -> None:
             "data.source": data,
             "output": output,
             "image.size": 32,
-            "training.epochs": 2,
+            # Not a whole number of epochs, of which each has four steps.
+            "training.max_steps": 7,
             "training.batch_size": 4,
         },
     )

@@ -175,9 +175,14 @@ def test_class_vectors_are_fresh_after_the_tower_was_trained():
     head.train()
     head.loss(torch.randn(3, 16), torch.arange(3)).backward()
     optimiser.step()
-    saved = head.state_dict()["text_features"]
-    assert not torch.allclose(saved, before), "saving refreshes them"
+    state = head.state_dict()
+    assert torch.equal(state["text_features"], before), "saving does not disturb a training"
+    reloaded = ClipText(16, 3, text_config=TEXT_CONFIG, freeze_tower=False)
+    reloaded.load_state_dict(state)
+    reloaded.eval()
     head.eval()
+    assert not torch.allclose(head.text_features, before)
+    torch.testing.assert_close(reloaded.text_features, head.text_features)
     expected = head.encode(head.name_ids, head.name_mask)
     torch.testing.assert_close(head.text_features, expected, atol=1e-5, rtol=1e-4)
 

@@ -41,7 +41,7 @@ def test_it_draws_trains_evaluates_and_says_what_works_next(tmp_path, monkeypatc
     assert (output / "field" / "metrics.json").is_file()
 
     assert run(monkeypatch, *arguments) == 2
-    assert "not empty" in capsys.readouterr().err
+    assert "not an empty folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -63,7 +63,11 @@ def test_probabilities_sum_up_to_genus_and_family():
     np.testing.assert_array_equal(summed, probabilities)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', "{"])
+UNEQUAL = '{"schema_version": 1, "taxa": {"scientificName": ["a", "b"], "genus": ["a"]}}'
+STRANGE = '{"schema_version": 1, "taxa": {"colour": ["red"]}}'
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', "{", UNEQUAL, STRANGE])
 def test_a_damaged_file_is_a_clear_error(tmp_path, text):
     (tmp_path / "taxonomy.json").write_text(text)
     with pytest.raises(RunError, match="damaged"):

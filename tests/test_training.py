@@ -186,6 +186,8 @@ PARTS = ["--backbone", "timm:test_convnext", "--head", "softmax"]
         (["--backbone", "convnextv2_nanno", "--head", "softmax"], "convnextv2_nano"),
         (["--backbone", "efficientnet_lite0", "--head", "arcfase"], "arcface"),
         (["--head", "softmax"], "--backbone"),
+        (["--backbone", "timm:resnet18.bogus", "--head", "softmax"], "bogus"),
+        ([*PARTS, "--set", "training.log=trackio"], "pip install trackio"),
         ([*PARTS, "--set", "head.margin=1"], "label_smoothing"),
         ([*PARTS, "--set", "backbone.nope=1"], "model_options"),
         ([*PARTS, "--set", "neck.name=waist"], "linear_bn"),
@@ -245,6 +247,22 @@ def test_a_folder_that_holds_a_run_or_anything_else_is_left_alone(
     (tmp_path / "config.json").rename(tmp_path / "thesis.txt")
     code, _, err = cli(monkeypatch, capsys, *command)
     assert code == 2 and "other files" in err
+
+
+def test_another_recipe_cannot_be_resumed_by_mistake(leaves, tmp_path, monkeypatch, capsys):
+    data = shutil.copytree(leaves, tmp_path / "leaves")
+    for species in data.iterdir():
+        for path in species.iterdir():
+            path.write_bytes(path.read_bytes()[:200])
+    command = ["train", *PARTS, "--data", data, "--output", tmp_path / "run", *QUICK]
+    command += ["--group-by", "genus"]
+    assert cli(monkeypatch, capsys, *command)[0] == 2
+    again = ["train", "--output", tmp_path / "run", "--resume"]
+    for change, told in ((["--lr", "0.5"], "training.lr"), (["--head", "arcface"], "head.name")):
+        code, _, err = cli(monkeypatch, capsys, *again, *change)
+        assert code == 2 and told in err and "began with" in err
+    kept = Recipe.load(tmp_path / "run" / ".training" / "recipe.yaml")
+    assert kept.data.group_by == ["genus"], "a resumed run reports what was asked"
 
 
 def test_changed_data_cannot_be_resumed_by_mistake(leaves, tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from herbzoo.cli.train import Device, Workers
+from herbzoo.cli.train import Device, Dtype, Workers
 from herbzoo.errors import RunError
 
 SPECIES = 12
@@ -22,6 +22,7 @@ def quickstart(
     seed: Annotated[int, typer.Option(help="Of the made-up flora and of the training.")] = 0,
     device: Device = "auto",
     workers: Workers = -1,
+    dtype: Dtype = "auto",
 ) -> None:
     """Make a sample collection, train, evaluate, and say what next.
 
@@ -38,8 +39,8 @@ def quickstart(
     from herbzoo.training import train
 
     quiet_loading()
-    if output.exists() and any(output.iterdir()):
-        raise RunError(f"{output} is not empty: remove it, or choose another --output")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise RunError(f"{output} is not an empty folder: remove it, or choose another --output")
     collection = synthetic_collection(SPECIES, seed, IMAGES_PER_SPECIES)
     data, run = output / "collection", output / "run"
     typer.echo(f"drawing {len(collection)} images of {SPECIES} made-up species into {data}")
@@ -52,7 +53,7 @@ def quickstart(
     )
     result = train(
         recipe,
-        hardware=Hardware(device, workers),
+        hardware=Hardware(device, workers, dtype),
         report=lambda line: typer.echo(line, err=True),
     )
     if result.metrics is not None:

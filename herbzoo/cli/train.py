@@ -74,6 +74,7 @@ def train(
         "data.source": data,
         "output": output,
         "data.split_column": split_column,
+        "data.group_by": group_by or None,
         "training.epochs": epochs,
         "training.max_steps": max_steps,
         "training.batch_size": batch_size,
@@ -99,7 +100,6 @@ def train(
         result = run_training(
             composed,
             resume=resume,
-            group_by=tuple(group_by or ()),
             hardware=Hardware(device, workers, dtype),
             report=lambda line: typer.echo(line, err=True),
         )

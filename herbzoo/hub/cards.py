@@ -27,9 +27,10 @@ def write_card(
     split: Split,
     metrics: dict[str, Any] | None,
     seconds: float,
+    resumed: bool = False,
 ) -> None:
-    """Writes the card of a finished run beside its weights."""
-    text = render(card_facts(recipe, run, split, metrics, seconds))
+    """Writes the card of a finished run beside its weights; for the rest see `card_facts`."""
+    text = render(card_facts(recipe, run, split, metrics, seconds, resumed))
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
@@ -39,6 +40,7 @@ def card_facts(
     split: Split,
     metrics: dict[str, Any] | None,
     seconds: float,
+    resumed: bool = False,
 ) -> dict[str, Any]:
     """Collects what a card says; every figure comes from the run itself.
 
@@ -47,7 +49,8 @@ def card_facts(
         run: the trained model.
         split: the rows it learned from and was tested on.
         metrics: what `metrics.json` holds, or `None` without test rows.
-        seconds: the training took.
+        seconds: the training took, or its last session.
+        resumed: whether there was more than one session.
     """
     config = run.model.config
     parts = {
@@ -86,6 +89,7 @@ def card_facts(
         "metrics": metrics,
         "metric_names": METRIC_NAMES,
         "minutes": seconds / 60,
+        "resumed": resumed,
         "environment": {name: version(name) for name in MEASURED_WITH}
         | {"python": platform.python_version(), "machine": platform.machine()},
     }

@@ -32,15 +32,14 @@ class TimmFeatures(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.model_options = model_options
-        native = timm.get_pretrained_cfg(architecture)
-        if native is None:
-            raise ValueError(f"timm has no model {architecture!r}")
+        native = _native(architecture)
         size = image_size or native.input_size[-2:]
         self.image_size = (size, size) if isinstance(size, int) else tuple(size)
         if image_aware:
             self.model_options["img_size"] = self.image_size
         self.model: Any = timm.create_model(architecture, num_classes=0, **self.model_options)
         patch = getattr(getattr(self.model, "patch_embed", None), "patch_size", (1, 1))
+        patch = (patch, patch) if isinstance(patch, int) else patch
         if any(side % step for side, step in zip(self.image_size, patch, strict=True)):
             raise ValueError(f"image_size {self.image_size} must be a multiple of {patch} pixels")
         # num_features is the width before the head's own layers, which differs for some models.
@@ -102,6 +101,16 @@ class TimmBackbone(TimmFeatures):
         options = dict(model_options or {})
         if drop_path_rate:
             options["drop_path_rate"] = drop_path_rate
-        native = timm.get_pretrained_cfg(architecture)
-        fixed = bool(image_size and native is not None and native.fixed_input_size)
+        fixed = bool(image_size and _native(architecture).fixed_input_size)
         super().__init__(architecture, image_size, image_aware=fixed, **options)
+
+
+def _native(architecture: str) -> Any:
+    """Returns what timm records of an architecture and the weights of its tag."""
+    try:
+        native = timm.get_pretrained_cfg(architecture)
+    except RuntimeError as error:  # a tag that there is not
+        raise ValueError(str(error)) from error
+    if native is None:
+        raise ValueError(f"timm has no model {architecture!r}")
+    return native

@@ -21,7 +21,7 @@ class ArcFace(nn.Module):
         num_classes: number of taxa.
         scale: by which cosines are multiplied; the `s` of the paper.
         margin: angle in radians that the true class is set back by; the `m` of the paper.
-        margin_warmup_steps: training steps over which the margin grows from zero.
+        margin_warmup_steps: training batches over which the margin grows from zero.
         sub_centers: class vectors of each class, of which the nearest counts (Deng et al. 2020,
             "Sub-center ArcFace"): mislabelled and deviant specimens gather at a centre of their
             own.

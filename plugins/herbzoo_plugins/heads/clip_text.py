@@ -68,7 +68,8 @@ class ClipText(nn.Module):
         self.max_tokens = max_tokens
         self.initial_logit_scale = logit_scale
         self.tokenizer: Any = None
-        self.tower_moved = False
+        # A tower that trains may have moved since a loaded state was saved.
+        self.tower_moved = not freeze_tower
 
         spec = dict(text_config or self.fill_options({"tower": tower})["text_config"])
         config = AutoConfig.for_model(spec.pop("model_type"), **spec)
@@ -78,7 +79,6 @@ class ClipText(nn.Module):
         self.log_scale = nn.Parameter(torch.empty(()))
         self._allocate(num_classes)
         self.reset_parameters()
-        self.register_state_dict_pre_hook(lambda module, *_: module.refresh_if_moved())
 
     def _allocate(self, num_classes: int) -> None:
         device = self.log_scale.device
@@ -191,7 +191,7 @@ class ClipText(nn.Module):
 
     def refresh_if_moved(self) -> None:
         """Recomputes the encoded names if training has changed the tower since."""
-        if self.tower_moved:
+        if self.tower_moved and self.name_mask.any():
             self.refresh()
 
     def train(self, mode: bool = True) -> ClipText:
