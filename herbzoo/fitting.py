@@ -206,9 +206,9 @@ def check_hardware(recipe: Recipe, device: torch.device, hardware: Hardware) -> 
             f"training uses the first GPU it sees, not {device}: set CUDA_VISIBLE_DEVICES="
             f"{device.index} and leave out --device"
         )
-    if device.type == "cuda" and hardware.dtype == "bfloat16":
-        if not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise HerbzooError("this GPU has no bfloat16: give --dtype float16 or float32")
+    wants_bfloat16 = device.type == "cuda" and hardware.dtype == "bfloat16"
+    if wants_bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise HerbzooError("this GPU has no bfloat16: give --dtype float16 or float32")
 
 
 def _callbacks(
@@ -238,7 +238,7 @@ def _features(
     def tell(done: int, total: int) -> None:
         step = EVALUATION_BATCH * 16
         if done // step != (done - EVALUATION_BATCH) // step or done == total:
-            report(f"features: {done} of {total} images")
+            report(f"features: {done} of {total} views")
 
     drawn = rows.augment is not None and rows.augment.strength > 0
     features = frozen_features(

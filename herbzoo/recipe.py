@@ -107,8 +107,8 @@ class OptimRecipe:
 class Recipe:
     """A training run.
 
-    Parts may be given as bare names and data as a bare source:
-    `Recipe(backbone="efficientnet_lite0", head="softmax", data="leaves/")`.
+    Parts may be given as bare names, data as a bare source, and every group as a plain dict:
+    `Recipe(backbone="efficientnet_lite0", head="softmax", data="leaves/", training={"epochs": 3})`.
     """
 
     backbone: PartRecipe
@@ -123,15 +123,18 @@ class Recipe:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        """Accepts bare names for parts and a bare source for data.
+        """Accepts bare names for parts, a bare source for data, and dicts for groups.
 
         Raises:
             RecipeError: if a value is outside what makes sense.
         """
         kinds = {"backbone": PartRecipe, "neck": PartRecipe, "head": PartRecipe, "data": DataRecipe}
-        for key, kind in kinds.items():
-            if isinstance(getattr(self, key), str | Path):
-                object.__setattr__(self, key, kind(str(getattr(self, key))))
+        for key, kind in {**kinds, "image": ImageRecipe, "training": OptimRecipe}.items():
+            value = getattr(self, key)
+            if isinstance(value, str | Path) and key in kinds:
+                object.__setattr__(self, key, kind(str(value)))
+            elif isinstance(value, Mapping):
+                object.__setattr__(self, key, _construct(kind, value, f"{key}."))
         if not self.output:
             name = f"{self.backbone.name}-{self.head.name}".replace(":", "-")
             object.__setattr__(self, "output", str(Path("runs") / name))

@@ -131,7 +131,10 @@ class RunFolder:
 
     def publish(self, staged: Path) -> None:
         """Moves the staged files into the run folder and forgets the working state."""
+        shared = 0o666 & ~_umask()
         for item in sorted(staged.iterdir()):
+            if item.is_file():
+                item.chmod(shared)  # safetensors makes files that only their owner can read
             target = self.path / item.name
             if target.is_dir():
                 shutil.rmtree(target)
@@ -152,3 +155,10 @@ def write_json(path: Path, document: Any) -> None:
         json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
     os.replace(partial, path)
+
+
+def _umask() -> int:
+    """Returns the process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

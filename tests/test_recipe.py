@@ -45,6 +45,13 @@ def test_a_setting_of_a_part_that_a_flag_names_is_kept():
     assert recipe.backbone == PartRecipe("efficientnet_lite0", {}, pretrained=False)
 
 
+def test_groups_may_be_plain_dicts():
+    recipe = Recipe(backbone="a", head="b", training={"epochs": 3}, image={"size": 160})
+    assert (recipe.training.epochs, recipe.image.size) == (3.0, 160)
+    with pytest.raises(RecipeError, match=r"training\.epoch"):
+        Recipe(backbone="a", head="b", training={"epoch": 3})
+
+
 def test_bare_names_and_a_bare_source_will_do():
     recipe = Recipe(backbone="efficientnet_lite0", head="arcface", data="leaves/")
     assert recipe.backbone == PartRecipe("efficientnet_lite0")

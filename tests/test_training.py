@@ -60,6 +60,22 @@ def test_training_writes_a_run_folder_that_loads_and_names_images(
     assert Recipe.load(run / "recipe.yaml").seed == 1
     assert "efficientnet_lite0" in (run / "README.md").read_text()
     assert list((run / "logs").glob("events.*"))
+    modes = {path.stat().st_mode & 0o777 for path in run.iterdir() if path.is_file()}
+    assert len(modes) == 1, "all files are as readable as each other"
+
+    evaluation = ["evaluate", run, "--data", leaves, "--group-by", "genus", "--workers", "0"]
+    code, _, err = cli(monkeypatch, capsys, *evaluation)
+    assert code == 0 and "that the training held out" in err
+    again = json.loads((run / "metrics.json").read_text())
+    assert again["overall"] == metrics["overall"] and again["groups"] == metrics["groups"]
+
+    other = shutil.copytree(leaves, tmp_path / "other")
+    code, _, err = cli(monkeypatch, capsys, "evaluate", run, "--data", other, "--workers", "0")
+    assert code == 2 and "--output" in err
+    code, _, err = cli(monkeypatch, capsys, "train", "--output", run, "--resume")
+    assert code == 2 and "finished run" in err
+    code, _, err = cli(monkeypatch, capsys, "train", "--output", tmp_path / "none", "--resume")
+    assert code == 2 and "no interrupted run" in err
 
 
 def test_a_frozen_backbone_learns_from_kept_features_and_stays_as_it_was(leaves, tmp_path):

@@ -17,7 +17,8 @@ def evaluate(
     split_column: Annotated[
         str | None,
         typer.Option(
-            help="Column whose value `test` marks the rows  [default: split, else all rows]"
+            help="Column whose value `test` marks the rows  [default: split, else those that the "
+            "training held out, else all]"
         ),
     ] = None,
     group_by: Annotated[
@@ -41,6 +42,7 @@ def evaluate(
     from herbzoo.data.readers import open_collection
     from herbzoo.evaluation.evaluate import evaluate as measure
     from herbzoo.evaluation.evaluate import (
+        held_out,
         metrics_table,
         rows_to_test,
         train_rows,
@@ -51,6 +53,19 @@ def evaluate(
     quiet_loading()
     collection = open_collection(data)
     chosen, which = rows_to_test(collection, split_column)
+    train, split = train_rows(collection, split_column), "test"
+    if split_column is None and chosen is collection:  # nothing in the data says what to test on
+        known = held_out(collection, Path(run))
+        if known is not None:
+            chosen, train = known.test, known.train
+            which = "the rows that the training held out"
+        else:
+            split = "all"
+            if output is None and (folder / "metrics.json").exists():
+                raise RunError(
+                    f"{data} does not say which rows are for testing, and some may have been "
+                    f"trained on: give --output DIR, so that {folder} keeps its own metrics.json"
+                )
     for column in group_by or ():
         chosen.column(column)
     typer.echo(f"evaluating on {which}: {len(chosen):,} images", err=True)
@@ -59,8 +74,9 @@ def evaluate(
         metrics = measure(
             identifier,
             chosen,
+            split=split,
             group_by=group_by or (),
-            train=train_rows(collection, split_column),
+            train=train,
             batch_size=batch_size,
             workers=workers,
             progress=advance,

@@ -85,6 +85,10 @@ def train(
         "training.freeze_backbone": True if freeze_backbone else None,
     }
     if resume:
+        if output is not None:
+            from herbzoo.run_folder import RunFolder
+
+            RunFolder(Path(output)).claim(resume=True)  # says so if there is nothing to go on with
         started = _interrupted(recipe, output)
         recipe = str(started) if started is not None else recipe
     from herbzoo.recipe import compose

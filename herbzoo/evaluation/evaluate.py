@@ -12,8 +12,11 @@ import numpy as np
 from herbzoo.data.batches import UNKNOWN, class_indices
 from herbzoo.data.readers.columns import normalise_split
 from herbzoo.data.records import Collection
-from herbzoo.errors import DataError
+from herbzoo.data.splits import Split, make_split
+from herbzoo.errors import DataError, RecipeError, RunError
 from herbzoo.evaluation.metrics import RankAccumulator, grouped
+from herbzoo.recipe import FILE_NAME as RECIPE_FILE
+from herbzoo.recipe import Recipe
 from herbzoo.run_folder import write_json
 from herbzoo.taxonomy import Taxonomy
 
@@ -134,6 +137,31 @@ def rows_to_test(collection: Collection, column: str | None = None) -> tuple[Col
         f"column {column!r} of {collection.name} has no test rows; it holds {found}: choose "
         "another --split-column, or leave it out to evaluate on all rows"
     )
+
+
+def held_out(collection: Collection, run: Path) -> Split | None:
+    """Repeats the split that a run was trained with, if it was trained on this collection.
+
+    Returns:
+        The split, or `None` if the run learned from other data, if these have changed since, or if
+        nothing was held out.
+    """
+    try:
+        recipe, taxonomy = Recipe.load(run / RECIPE_FILE), Taxonomy.load(run)
+    except (RecipeError, RunError):  # not trained by `herbzoo train`
+        return None
+    source = recipe.data.source
+    if collection.name != source and Path(collection.name).resolve() != Path(source).resolve():
+        return None
+    split = make_split(
+        collection,
+        recipe.data.split_column or None,
+        recipe.seed,
+        validation_share=recipe.data.validation_share,
+        test_share=recipe.data.test_share,
+    )
+    unchanged = Taxonomy.from_collection(split.train) == taxonomy
+    return split if unchanged and len(split.test) else None
 
 
 def train_rows(collection: Collection, column: str | None = None) -> Collection:

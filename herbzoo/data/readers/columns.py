@@ -55,12 +55,12 @@ def genus_of(name: str) -> str:
     """Returns the genus of a scientific name, its first word; a hybrid sign is no word.
 
     `Quercus robur` and `× Quercus robur` give `Quercus`, `×Cuprocyparis leylandii` gives
-    `Cuprocyparis`.
+    `Cuprocyparis`. A class number has none.
     """
     words = name.replace("\N{MULTIPLICATION SIGN}", " ").split()
     if len(words) > 1 and words[0] in ("x", "X"):
         words = words[1:]
-    return words[0] if words else ""
+    return words[0] if words and any(map(str.isalpha, words[0])) else ""
 
 
 def darwin_core(
