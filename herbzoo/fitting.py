@@ -104,6 +104,8 @@ def fit(
     finished = None if checkpoint is None else finished_weights(checkpoint)
     if finished is not None:  # killed after the training: the Trainer would go on for an epoch
         model.load_state_dict(load_file(finished))
+        if hasattr(model.head, "refresh"):
+            model.head.refresh()
         model.eval()
         return
     known = class_indices(prepared.split.validation, prepared.taxonomy) != UNKNOWN

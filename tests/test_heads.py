@@ -179,7 +179,7 @@ def test_class_vectors_are_fresh_after_the_tower_was_trained():
     assert torch.equal(state["text_features"], before), "saving does not disturb a training"
     reloaded = ClipText(16, 3, text_config=TEXT_CONFIG, freeze_tower=False)
     reloaded.load_state_dict(state)
-    reloaded.eval()
+    reloaded.refresh()
     head.eval()
     assert not torch.allclose(head.text_features, before)
     torch.testing.assert_close(reloaded.text_features, head.text_features)

@@ -68,8 +68,7 @@ class ClipText(nn.Module):
         self.max_tokens = max_tokens
         self.initial_logit_scale = logit_scale
         self.tokenizer: Any = None
-        # A tower that trains may have moved since a loaded state was saved.
-        self.tower_moved = not freeze_tower
+        self.tower_moved = False
 
         spec = dict(text_config or self.fill_options({"tower": tower})["text_config"])
         config = AutoConfig.for_model(spec.pop("model_type"), **spec)
@@ -126,6 +125,8 @@ class ClipText(nn.Module):
     def load_assets(self, source: str | os.PathLike, **where: Any) -> None:
         """Loads the tokenizer from a folder or the Hub; `where` may hold revision, token, ..."""
         self.tokenizer = AutoTokenizer.from_pretrained(source, **where)
+        if not self.freeze_tower and self.name_mask.any():
+            self.refresh()  # saved in the middle of a training, they were older than the tower
 
     def save_assets(self, folder: str | os.PathLike) -> None:
         """Saves the tokenizer beside the weights, so that the model can take new names."""
@@ -191,7 +192,7 @@ class ClipText(nn.Module):
 
     def refresh_if_moved(self) -> None:
         """Recomputes the encoded names if training has changed the tower since."""
-        if self.tower_moved and self.name_mask.any():
+        if self.tower_moved:
             self.refresh()
 
     def train(self, mode: bool = True) -> ClipText:
