@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from transformers import AutoModel, AutoModelForImageClassification, pipeline
 
 from herbzoo.build import ImageSpec, build, load_run, processor_for
 from herbzoo.data.transforms import Letterbox
+from herbzoo.evaluation.metrics import RankAccumulator
 from herbzoo.interfaces import PartSpec
 from herbzoo.modeling.configuration_herbzoo import HerbConfig
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification, HerbModel
@@ -123,6 +125,23 @@ def test_saving_a_model_writes_no_card_of_transformers_own(tmp_path):
     (tmp_path / "README.md").write_text("ours")
     model.save_pretrained(tmp_path)
     assert (tmp_path / "README.md").read_text() == "ours"
+
+
+def test_a_saved_model_does_not_point_to_code_that_is_not_beside_it(tmp_path):
+    # `register_for_auto_class` would write an auto_map of one class and copy no part's file.
+    save_run(tmp_path, *tiny_model())
+    assert "auto_map" not in json.loads((tmp_path / "config.json").read_text())
+    assert not list(tmp_path.glob("*.py"))
+
+
+def test_scores_are_streamed_into_figures_and_never_kept():
+    # `evaluate` takes whole matrices of scores and keeps them until the end.
+    accumulator = RankAccumulator()
+    for _ in range(3):
+        accumulator.update(np.random.default_rng(0).random((8, 15_501)), np.arange(8))
+    held = accumulator.outcomes()
+    assert held.truth.size + held.predicted.size + held.rank.size == 3 * 24
+    assert len(pickle.dumps(accumulator)) < 8 * 15_501
 
 
 @pytest.mark.parametrize("size", [(160, 160), (192, 128)])
