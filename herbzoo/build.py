@@ -7,7 +7,6 @@ would otherwise re-initialise them.
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,6 @@ from herbzoo.taxonomy import Taxonomy
 if TYPE_CHECKING:
     from torch import nn
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -113,15 +111,7 @@ def _label(taxonomy: Taxonomy, index: int) -> str:
 def _spell_out(kind: str, spec: PartSpec, more: Mapping[str, Any]) -> PartSpec:
     """Fills in the defaults, so that a saved model does not change when they do."""
     part = registry.load(kind, spec.name)
-    defaults = default_options(kind, spec.name)
-    given = {**more, **spec.options}
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        known = ", ".join(defaults) or "none"
-        raise RecipeError(
-            f"{spec.name} has no option {', '.join(map(repr, unknown))}; its options are {known}"
-        )
-    options = {**defaults, **given}
+    options = _over_defaults(spec.name, {**more, **spec.options}, default_options(kind, spec.name))
     if hasattr(part, "fill_options"):
         try:
             options = _fetch(lambda: part.fill_options(options))
@@ -135,11 +125,19 @@ def _spell_out_neck(spec: PartSpec) -> PartSpec:
         raise RecipeError(f"there is no neck {spec.name!r}; there are {', '.join(NECKS)}")
     parameters = list(inspect.signature(NECKS[spec.name]).parameters.values())[1:]
     defaults = {parameter.name: parameter.default for parameter in parameters}
-    unknown = sorted(set(spec.options) - set(defaults))
+    return PartSpec(spec.name, _over_defaults(spec.name, spec.options, defaults))
+
+
+def _over_defaults(
+    name: str, given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    unknown = sorted(set(given) - set(defaults))
     if unknown:
         known = ", ".join(defaults) or "none"
-        raise RecipeError(f"the neck {spec.name} has no option {unknown[0]!r}; it has {known}")
-    return PartSpec(spec.name, {**defaults, **spec.options})
+        raise RecipeError(
+            f"{name} has no option {', '.join(map(repr, unknown))}; its options are {known}"
+        )
+    return {**defaults, **given}
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from herbzoo.data.readers.columns import normalise_split
 from herbzoo.data.records import Collection
 from herbzoo.data.splits import Split, make_split
 from herbzoo.errors import DataError, RecipeError, RunError
-from herbzoo.evaluation.metrics import RankAccumulator, grouped
+from herbzoo.evaluation.metrics import METRIC_NAMES, RankAccumulator, grouped
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
 from herbzoo.run_folder import write_json
@@ -172,7 +172,7 @@ def train_rows(collection: Collection, column: str | None = None) -> Collection:
 
 def metrics_table(metrics: dict[str, Any]) -> str:
     """Returns metrics as lines for people: all rows, each group, and what shortcuts reach."""
-    lines: list[tuple[str, ...]] = [("", "n", "top-1", "top-5", "MRR", "macro-F1")]
+    lines: list[tuple[str, ...]] = [("", "n", *METRIC_NAMES.values())]
     lines.append(_line(metrics["split"], metrics["overall"]))
     for column, groups in metrics["groups"].items():
         lines += [_line(f"{column}: {value}", group) for value, group in groups.items()]
@@ -196,7 +196,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
 
 
 def _line(label: str, metrics: dict[str, Any]) -> tuple[str, ...]:
-    shares = (f"{metrics[key]:.3f}" for key in ("top1", "top5", "mrr", "macro_f1"))
+    shares = (f"{metrics[key]:.3f}" for key in METRIC_NAMES)
     return (label, f"{metrics['n']:,}", *shares)
 
 
