@@ -6,20 +6,18 @@ Flags win over `--set`, `--set` over the recipe file, the file over the defaults
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 
 from herbzoo.errors import RecipeError
 from herbzoo.interfaces import PartSpec
+from herbzoo.recipe_values import construct
 
 SCHEMA_VERSION = 1
 FILE_NAME = "recipe.yaml"
@@ -30,6 +28,7 @@ DEFAULT_NECK = "linear_bn"
 class PartRecipe:
     """A backbone, neck or head by name."""
 
+    bare: ClassVar[bool] = True
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     """The plugin's own options; `herbzoo list` and `herbzoo plugin check` show them."""
@@ -46,6 +45,7 @@ class PartRecipe:
 class DataRecipe:
     """Which rows to learn from."""
 
+    bare: ClassVar[bool] = True
     source: str = "synthetic"
     """A folder, file, Hub dataset id, or `synthetic`: what `--data` takes."""
     split_column: str = ""
@@ -55,9 +55,15 @@ class DataRecipe:
     validation_share: float = 0.1
     """Share of the training specimens to validate on, where the data mark none."""
     test_share: float = 0.2
+    """Share of the specimens to test on, where the data mark none."""
     group_by: list[str] = field(default_factory=list)
     """Columns to report the metrics by as well."""
-    """Share of the specimens to test on, where the data mark none."""
+    skip_bad: bool = False
+    """Leave out rows and images that cannot be read, and list them, instead of refusing all."""
+    streaming: bool = False
+    """Read a Hub data set as it is needed, instead of downloading it first."""
+    taxonomy: str = ""
+    """Table of accepted names and synonyms (WFO, WCVP, GBIF, LCVP) to resolve names with."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,10 @@ class ImageRecipe:
     """Pixels, a side or [height, width]; 0 for the backbone's own. Sheets do well at a portrait."""
     augment: float = 1.0
     """Strength of the random views in training; 0 for none."""
+    mask: list[str] = field(default_factory=list)
+    """Zones of a sheet to hide in training: label, barcode, colour_card, border."""
+    mask_share: float = 1.0
+    """Share of the training views in which they are hidden."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class OptimRecipe:
     patience: int = 0
     """Stop after this many epochs without a better validation top-1; 0 to run to the end."""
     grad_clip: float = 1.0
+    sampling: Literal["shuffle", "class_balanced", "square_root", "domain_paired"] = "shuffle"
+    """In what proportion species and domains are drawn."""
     checkpoint_minutes: float = 10.0
     """Also save within an epoch when this much time has passed."""
     log: Literal["tensorboard", "trackio", "none"] = "tensorboard"
@@ -134,7 +146,7 @@ class Recipe:
             if isinstance(value, str | Path) and key in kinds:
                 object.__setattr__(self, key, kind(str(value)))
             elif isinstance(value, Mapping):
-                object.__setattr__(self, key, _construct(kind, value, f"{key}."))
+                object.__setattr__(self, key, construct(kind, value, f"{key}."))
         if not self.output:
             name = f"{self.backbone.name}-{self.head.name}".replace(":", "-")
             object.__setattr__(self, "output", str(Path("runs") / name))
@@ -168,7 +180,7 @@ class Recipe:
         neck = values.get("neck")
         if isinstance(neck, Mapping):  # options alone will do: --set neck.embedding_size=128
             values = {**values, "neck": {"name": DEFAULT_NECK, **neck}}
-        return _construct(cls, values, "")
+        return construct(cls, values, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns nested plain values."""
@@ -278,43 +290,3 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
 
 def _name(part: Any) -> Any:
     return part.get("name") if isinstance(part, Mapping) else part
-
-
-def _construct(kind: Any, values: Any, place: str) -> Any:
-    if kind in (PartRecipe, DataRecipe) and isinstance(values, str):
-        return kind(values)
-    if not isinstance(values, Mapping):
-        raise RecipeError(f"{place.rstrip('.')!r} must hold keys, not {values!r}")
-    hints = typing.get_type_hints(kind)
-    names = [item.name for item in dataclasses.fields(kind)]
-    for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {place}{near[0]}?" if near else f"there are {', '.join(names)}"
-            raise RecipeError(f"a recipe has no key {place}{key}: {hint}")
-    given = {key: _convert(hints[key], value, place + key) for key, value in values.items()}
-    try:
-        return kind(**given)
-    except TypeError as error:
-        raise RecipeError(f"{place.rstrip('.') or 'the recipe'}: {error}") from error
-
-
-def _convert(kind: Any, value: Any, place: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return _construct(kind, value, place + ".")
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise RecipeError(f"{place} must be one of {', '.join(arguments)}, not {value!r}")
-    choices = arguments if origin is types.UnionType else (kind,)
-    if float in choices and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if str in choices and isinstance(value, Path):
-        return str(value)
-    for choice in choices:
-        plain = typing.get_origin(choice) or choice
-        if isinstance(value, plain) and (plain is bool or not isinstance(value, bool)):
-            return value
-    expected = " or ".join(str(getattr(choice, "__name__", choice)) for choice in choices)
-    raise RecipeError(f"{place} must be {expected}, not {value!r}")

@@ -72,6 +72,15 @@ class ImageSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A row or an image that could not be used and was left out."""
+
+    where: str
+    """The file and row, or the image."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class Collection:
     """Rows of records together with the source of their images."""
 
@@ -82,6 +91,8 @@ class Collection:
     """What the user called it: a path, a Hub id, or `synthetic`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the reader learned on the way: `{"reader": "class_folders", ...}`."""
+    skipped: tuple[Skipped, ...] = ()
+    """Rows that were left out because the user asked to skip bad ones."""
 
     def __len__(self) -> int:
         """Returns the number of images."""
