@@ -28,6 +28,7 @@ def hub(loopback: LoopbackHub) -> Iterator[LoopbackHub]:
     """The Hub; a test fails if it was asked anything that it has no answer for."""
     loopback.requests.clear()
     loopback.unanswered.clear()
+    loopback.bytes_sent = 0
     yield loopback
     assert loopback.unanswered == []
 

@@ -4,9 +4,7 @@ Written by watching what `huggingface_hub`, `transformers`, `timm` and `datasets
 without an answer are kept in `LoopbackHub.unanswered`, for tests to fail on. Large files come by
 redirection, as from the Hub, but without xet headers, hence by plain HTTP.
 
-`Answers` has a method for each route of `ROUTES`. Writing to the Hub would be more routes, whose
-methods call `LoopbackHub.add` and `Repository.commit`.
-"""
+`Answers` has a method for each route of `ROUTES`."""
 
 from __future__ import annotations
 
@@ -77,8 +75,8 @@ class Repository:
     def commit(self, files: Mapping[str, bytes], revision: str = "main") -> str:
         """Makes these files all that a revision has; returns the id of the commit."""
         blobs = {path: Blob(path, content) for path, content in files.items()}
-        listing = "\n".join(f"{blob.path} {blob.git_id}" for blob in blobs.values())
-        commit = hashlib.sha1(f"{revision}\n{listing}".encode()).hexdigest()
+        listing = "".join(f"\n{blob.path} {blob.git_id}" for blob in blobs.values())
+        commit = hashlib.sha1(f"{revision}{listing}".encode()).hexdigest()
         self.commits[commit] = blobs
         self.revisions[revision] = commit
         return commit
@@ -93,8 +91,8 @@ class Repository:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     """Reads a folder, to put it on the Hub."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 class Refusal(Exception):
@@ -118,6 +116,7 @@ class LoopbackHub:
         """Requests that no route matched, or that made the server fail."""
         self.sent: set[str] = set()
         """The SHA-256 of every file of which content was sent."""
+        self.bytes_sent = 0
         self.to_cut: set[str] = set()
         """Paths of files whose connection breaks half-way, once each."""
         self._port = 0
@@ -164,7 +163,7 @@ class LoopbackHub:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-            self._server = None
+        self._server = None
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -240,11 +239,12 @@ class Answers(BaseHTTPRequestHandler):
     ) -> None:
         self.hub.requests.append(f"{self.command} {self.path} {status}")
         self.send_response(status)
-        sized = {"Content-Length": str(len(content)), "Connection": "close"}
-        for name, value in {**sized, **(headers or {})}.items():
+        self.send_header("Connection", "close")
+        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
+            self.hub.bytes_sent += len(content)
             self.wfile.write(content[: len(content) // 2] if cut else content)
 
     def _send_json(self, document: Any) -> None:

@@ -91,8 +91,9 @@ def test_image_source_refuses_keys_that_leave_the_folder(tmp_path):
             images.open(key)
 
 
-def test_web_addresses_are_refused(tmp_path):
-    folder = table_folder(tmp_path, "image,species\nhttps://example.org/a.jpg,Acer rubrum\n")
+def test_web_addresses_among_files_are_refused(tmp_path):
+    text = csv_of("image,species") + "https://example.org/a.jpg,Acer rubrum\n"
+    folder = table_folder(tmp_path, text)
     assert "download the images first" in refusal(folder)
 
 

@@ -159,7 +159,7 @@ def test_encrypted_zip_is_refused(folder, tmp_path):
 def test_members_that_unpack_too_large_are_refused(folder, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 1024**2)
     (folder / "Acer_rubrum" / "bomb.jpg").write_bytes(bytes(2 * 1024**2))
-    with pytest.raises(DataError, match=r"unpacks .*bomb\.jpg to 2 MiB, more than the 1 MiB"):
+    with pytest.raises(DataError, match=r"bomb\.jpg unpacks to 2 MiB, more than the 1 MiB"):
         open_collection(pack(folder, tmp_path / kind))
 
 

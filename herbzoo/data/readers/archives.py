@@ -15,13 +15,15 @@ import tarfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from herbzoo.data.images import decode, is_image_path, reason_of
+from herbzoo.data.readers.reading import Reading
+from herbzoo.data.records import Skipped
 from herbzoo.errors import DataError, ImageError
 
 if TYPE_CHECKING:
@@ -32,8 +34,12 @@ ARCHIVE_SUFFIXES = (".zip", *_TAR_SUFFIXES)
 """Endings, in lower case, of the files that are read as archives."""
 MAX_MEMBER_BYTES = 512 * 1024**2
 """The most that one member of an archive may hold once it is unpacked."""
+MAX_TABLE_BYTES = 8 * 1024**3
+"""The same for a table in a zip, which can be read in blocks."""
+_STREAMED = (".txt", ".csv", ".tsv")
 
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+"""What reading a damaged archive raises."""
 
 
 def is_archive_path(path: str | os.PathLike[str]) -> bool:
@@ -46,12 +52,12 @@ class Members(Protocol):
 
     path: Path
 
-    def names(self) -> list[str]:
-        """Returns the paths of all files in the archive."""
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """Yields the path of each file in the archive, and why it may not be read, or ''."""
         ...
 
     def read(self, name: str) -> bytes:
-        """Returns what one file holds; raises one of `_UNREADABLE`, KeyError or RuntimeError."""
+        """Returns what one file holds; raises one of `UNREADABLE`, KeyError or RuntimeError."""
         ...
 
 
@@ -90,22 +96,30 @@ class ZipMembers:
     def __reduce__(self) -> tuple[Any, ...]:
         return ZipMembers, (self.path,)
 
-    def names(self) -> list[str]:
-        """Returns the paths of all files; see `open_archive` for what is refused."""
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """Yields the path of each file, and why it may not be read, or ''."""
         with self._handle as archive:
             members = archive.infolist()
         for member in members:
-            _refuse_unsafe(self.path, member.filename, member.file_size)
-            if member.flag_bits & 0x1:
-                raise DataError(
-                    f"{self.path} is encrypted ({member.filename}); unpack it and name the folder"
-                )
-        return [member.filename for member in members if not member.is_dir()]
+            streamed = member.filename.lower().endswith(_STREAMED)
+            limit = MAX_TABLE_BYTES if streamed else MAX_MEMBER_BYTES
+            problem = _problem(member.filename, member.file_size, limit)
+            if not problem and member.flag_bits & 0x1:
+                problem = "is encrypted; unpack the archive and name the folder"
+            if problem or not member.is_dir():
+                yield member.filename, problem
 
     def read(self, name: str) -> bytes:
         """Returns what one file holds."""
         with self._handle as archive:
+            if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
+                raise OSError(f"larger than {MAX_MEMBER_BYTES // 1024**2:,} MiB")
             return archive.read(name)
+
+    def stream(self, name: str) -> BinaryIO:
+        """Opens one file for reading in blocks."""
+        with zipfile.ZipFile(self.path) as archive:  # the file stays open as long as the stream
+            return cast(BinaryIO, archive.open(name))
 
 
 class TarMembers:
@@ -119,6 +133,7 @@ class TarMembers:
 
     def __init__(self, path: Path, extents: Mapping[str, tuple[int, int]] | None = None) -> None:
         self.path = path
+        self._problems: dict[str, str] = {}
         self._extents = self._scan() if extents is None else extents
         self._handle = _Handle(self._reopen)
 
@@ -134,14 +149,20 @@ class TarMembers:
         extents = {}
         with tarfile.open(self.path) as archive:
             for member in archive:
-                _refuse_unsafe(self.path, member.name, member.size)
-                if member.isreg() and not member.issparse():
+                problem = _problem(member.name, member.size, MAX_MEMBER_BYTES)
+                if problem:
+                    self._problems[member.name] = problem
+                elif member.isreg() and not member.issparse():
                     extents[member.name.removeprefix("./")] = (member.offset_data, member.size)
         return extents
 
-    def names(self) -> list[str]:
-        """Returns the paths of all regular files; links and devices are no files here."""
-        return list(self._extents)
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """Yields the path of each regular file, and why it may not be read, or ''.
+
+        Links and devices are no files here.
+        """
+        yield from self._problems.items()
+        yield from ((name, "") for name in self._extents)
 
     def read(self, name: str) -> bytes:
         """Returns what one file holds."""
@@ -160,15 +181,33 @@ class TarMembers:
         return data
 
 
-def _refuse_unsafe(path: Path, name: str, size: int) -> None:
+def _problem(name: str, size: int, limit: int) -> str:
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or not parts[0] or parts[0].endswith(":"):
-        raise DataError(f"{path} names a file outside of itself ({name}); it is not safe to read")
-    if size > MAX_MEMBER_BYTES:
-        raise DataError(
-            f"{path} unpacks {name} to {size / 1024**2:,.0f} MiB, "
-            f"more than the {MAX_MEMBER_BYTES // 1024**2:,} MiB that are read"
+        return "names a file outside of the archive; it is not safe to read"
+    if size > limit:
+        return (
+            f"unpacks to {size / 1024**2:,.0f} MiB, "
+            f"more than the {limit // 1024**2:,} MiB that are read"
         )
+    return ""
+
+
+def names_of(members: Members, reading: Reading) -> list[str]:
+    """Returns the paths of the files in an archive that are safe to read.
+
+    Raises:
+        DataError: if there are others, unless those are to be skipped.
+    """
+    entries = list(members.entries())
+    reading.bad(
+        [
+            Skipped(f"{members.path}: {name if name.isprintable() else ascii(name)}", problem)
+            for name, problem in entries
+            if problem
+        ]
+    )
+    return [name for name, problem in entries if not problem]
 
 
 @dataclass(frozen=True)
@@ -180,14 +219,17 @@ class ArchiveImages:
 
     def open(self, key: str, min_size: tuple[int, int] | None = None) -> Image:
         """Decodes one member; see `herbzoo.data.images.decode`."""
+        return decode(self.encoded(key), min_size, f"{self.members.path}: {self.prefix}{key}")
+
+    def encoded(self, key: str) -> bytes:
+        """Returns one member as it is."""
         name = f"{self.members.path}: {self.prefix}{key}"
         try:
-            data = self.members.read(self.prefix + key)
+            return self.members.read(self.prefix + key)
         except KeyError as error:
             raise ImageError(f"{name}: there is no such file in the archive") from error
-        except (*_UNREADABLE, RuntimeError) as error:  # RuntimeError: unknown compression
+        except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: unknown compression
             raise ImageError(f"{name}: cannot be unpacked ({reason_of(error)})") from error
-        return decode(data, min_size, name)
 
     def fingerprint(self, key: str) -> str:
         """Returns what changes when the archive does: its path, size and time of change."""
@@ -207,9 +249,17 @@ class ArchiveTree:
     name: str
     """What the user called it."""
 
-    def top_files(self) -> list[str]:
-        """Returns the names of the files at the top of the archive, sorted."""
-        return sorted(name for name in self.names if "/" not in name)
+    def top_files(self, inside: str = "") -> list[str]:
+        """Returns the names of the files at the top of the archive, or in a folder, sorted."""
+        start = f"{inside}/" if inside else ""
+        below = (name.removeprefix(start) for name in self.names if name.startswith(start))
+        return sorted(name for name in below if "/" not in name)
+
+    def folders(self, inside: str = "") -> list[str]:
+        """Returns the names of the folders at the top, or in a folder, sorted."""
+        start = f"{inside}/" if inside else ""
+        below = (name.removeprefix(start) for name in self.names if name.startswith(start))
+        return sorted({name.partition("/")[0] for name in below if "/" in name})
 
     def images(self) -> list[str]:
         """Returns the paths of all images at any depth, sorted."""
@@ -219,11 +269,29 @@ class ArchiveTree:
         """Returns those paths at which there is no file, sorted."""
         return sorted(set(keys) - self.names)
 
+    def unlisted(self, keys: Iterable[str]) -> list[str]:
+        """Returns the paths of the images that are not among these, sorted."""
+        return sorted(filter(is_image_path, self.names.difference(keys)))
+
     def open(self, key: str) -> BinaryIO:
         """Opens one member for reading."""
         try:
             return BytesIO(self.members.read(self.prefix + key))
-        except (*_UNREADABLE, KeyError, RuntimeError) as error:
+        except (*UNREADABLE, KeyError, RuntimeError) as error:
+            raise DataError(
+                f"{self.name}: {key} cannot be unpacked ({reason_of(error)})"
+            ) from error
+
+    def stream(self, key: str) -> BinaryIO:
+        """Opens one member for reading in blocks, where the archive allows that.
+
+        What is damaged shows only as it is read, as one of `UNREADABLE`.
+        """
+        if not isinstance(self.members, ZipMembers):
+            return self.open(key)
+        try:
+            return self.members.stream(self.prefix + key)
+        except (*UNREADABLE, KeyError, RuntimeError, NotImplementedError) as error:
             raise DataError(
                 f"{self.name}: {key} cannot be unpacked ({reason_of(error)})"
             ) from error
@@ -237,23 +305,26 @@ class ArchiveTree:
         return None
 
 
-def open_archive(path: Path, wrapper: Callable[[str, list[str]], bool]) -> ArchiveTree:
+def open_archive(
+    path: Path, wrapper: Callable[[str, list[str]], bool], reading: Reading
+) -> ArchiveTree:
     """Opens a zip or tar without extracting it.
 
     Args:
         path: the archive.
         wrapper: told the name of the only folder at the top and the paths in it, says whether that
             folder merely wraps the collection.
+        reading: what becomes of members that are encrypted, lie outside of the archive, or unpack
+            to more than `MAX_MEMBER_BYTES`.
 
     Raises:
-        DataError: if it is no archive, is encrypted, names files outside of itself, or unpacks a
-            member to more than `MAX_MEMBER_BYTES`.
+        DataError: if it is no archive, or has such members.
     """
     kind = ZipMembers if path.name.lower().endswith(".zip") else TarMembers
     try:
         members: Members = kind(path)
-        names = members.names()
-    except _UNREADABLE as error:
+        names = names_of(members, reading)
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read as an archive ({reason_of(error)})") from error
     kept = [n for n in names if not any(p.startswith((".", "__MACOSX")) for p in n.split("/"))]
     prefix = ""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from herbzoo.data.images import decode, reason_of
-from herbzoo.data.readers.archives import ArchiveImages, ZipMembers
+from herbzoo.data.readers.archives import ArchiveImages, ZipMembers, names_of
 from herbzoo.data.readers.columns import darwin_core
 from herbzoo.data.readers.layouts import collection
+from herbzoo.data.readers.reading import Reading
 from herbzoo.data.readers.tables import text_of
-from herbzoo.data.records import Collection
+from herbzoo.data.records import Collection, Skipped
 from herbzoo.errors import DataError, ImageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
     from PIL.Image import Image
 
@@ -44,6 +47,25 @@ class ArrowImages:
 
     def open(self, key: str, min_size: tuple[int, int] | None = None) -> Image:
         """Decodes the image of one row; see `herbzoo.data.images.decode`."""
+        found, name = self._find(key), f"{self.name}: {key}"
+        if isinstance(found, tuple):
+            return found[0].open(found[1], min_size)
+        return decode(found, min_size, name)
+
+    def encoded(self, key: str) -> bytes:
+        """Returns the image of one row as its file is."""
+        found = self._find(key)
+        if isinstance(found, tuple):
+            return found[0].encoded(found[1])
+        if isinstance(found, bytes):
+            return found
+        try:
+            return found.read_bytes()
+        except OSError as error:
+            raise ImageError(f"{self.name}: {key}: {found}: {error.strerror}") from error
+
+    def _find(self, key: str) -> bytes | Path | tuple[ArchiveImages, str]:
+        """Returns the image of one row, or the file or the member of a zip that it is."""
         part, _, row = key.rpartition("/")
         name = f"{self.name}: {key}"
         try:
@@ -53,11 +75,11 @@ class ArrowImages:
         if not encoded or not (encoded.get("bytes") or encoded.get("path")):
             raise ImageError(f"{name}: the row has no image")
         if encoded.get("bytes"):
-            return decode(encoded["bytes"], min_size, name)
+            return bytes(encoded["bytes"])
         packed = _IN_ZIP.fullmatch(encoded["path"])
         if packed is not None:
-            return _zip_images(self._inside(packed[2], name)).open(packed[1], min_size)
-        return decode(self._inside(encoded["path"], name), min_size, name)
+            return _zip_images(self._inside(packed[2], name)), packed[1]
+        return self._inside(encoded["path"], name)
 
     def _inside(self, path: str, name: str) -> Path:
         # A table comes from anyone and can name any file of this machine.
@@ -80,7 +102,7 @@ class ArrowImages:
 def _zip_images(path: Path) -> ArchiveImages:
     members = ZipMembers(path)
     try:
-        members.names()  # refuses what is not safe to read
+        names_of(members, Reading())  # refuses what is not safe to read
     except (DataError, OSError, zipfile.BadZipFile) as error:
         raise ImageError(f"{path} cannot be unpacked ({reason_of(error)})") from error
     return ArchiveImages(members)
@@ -96,7 +118,7 @@ def is_hub_id(data: str) -> bool:
     return _HUB_ID.fullmatch(data) is not None
 
 
-def open_saved(folder: Path, *, name_column: str | None, names_required: bool) -> Collection:
+def open_saved(folder: Path, reading: Reading) -> Collection:
     """Opens what `save_to_disk` of the datasets library wrote.
 
     Raises:
@@ -110,10 +132,10 @@ def open_saved(folder: Path, *, name_column: str | None, names_required: bool) -
         raise DataError(
             f"{folder} cannot be read as a datasets folder ({reason_of(error)})"
         ) from error
-    return _from_datasets(loaded, str(folder), folder, name_column, names_required)
+    return _from_datasets(loaded, str(folder), folder, reading)
 
 
-def open_parquet(path: Path, *, name_column: str | None, names_required: bool) -> Collection:
+def open_parquet(path: Path, reading: Reading) -> Collection:
     """Opens a Parquet file that holds the encoded images themselves.
 
     Raises:
@@ -125,7 +147,7 @@ def open_parquet(path: Path, *, name_column: str | None, names_required: bool) -
         loaded = datasets.Dataset.from_parquet(str(path))
     except Exception as error:
         raise DataError(f"{path} cannot be read as Parquet ({reason_of(error)})") from error
-    return _from_datasets(loaded, str(path), path.parent, name_column, names_required)
+    return _from_datasets(loaded, str(path), path.parent, reading)
 
 
 def has_embedded_images(path: Path) -> bool:
@@ -140,7 +162,7 @@ def has_embedded_images(path: Path) -> bool:
     return any(_holds_images(field.type) for field in schema)
 
 
-def open_hub(repo_id: str, *, name_column: str | None, names_required: bool) -> Collection:
+def open_hub(repo_id: str, reading: Reading) -> Collection:
     """Downloads a data set from the Hub, or opens it where it was downloaded before.
 
     Raises:
@@ -151,7 +173,7 @@ def open_hub(repo_id: str, *, name_column: str | None, names_required: bool) -> 
     from huggingface_hub import constants
 
     if not constants.HF_HUB_OFFLINE:
-        _require_on_hub(repo_id)
+        require_on_hub(repo_id)
     try:
         loaded = datasets.load_dataset(repo_id)
     except Exception as error:
@@ -161,16 +183,21 @@ def open_hub(repo_id: str, *, name_column: str | None, names_required: bool) -> 
             f"the data set {repo_id!r} cannot be loaded from the Hub ({reason_of(told)})"
         ) from error
     cached = Path(constants.HF_HUB_CACHE)
-    return _from_datasets(loaded, repo_id, cached, name_column, names_required)
+    return _from_datasets(loaded, repo_id, cached, reading)
 
 
-def _require_on_hub(repo_id: str) -> None:
-    # datasets retries for half a minute before it gives up; one short question comes first.
+def require_on_hub(repo_id: str) -> str:
+    """Returns the commit that a data set on the Hub is at.
+
+    Raises:
+        DataError: if there is none of that id, or the Hub cannot be reached.
+    """
+    # datasets retries for half a minute before it gives up; this short question comes first.
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        HfApi().dataset_info(repo_id, timeout=20)
+        return str(HfApi().dataset_info(repo_id, timeout=20).sha)
     except HfHubHTTPError as error:
         raise DataError(
             f"there is no folder {repo_id!r} here, and the Hub shows no data set of that name "
@@ -184,9 +211,7 @@ def _require_on_hub(repo_id: str) -> None:
         ) from error
 
 
-def _from_datasets(
-    loaded: Any, name: str, folder: Path, name_column: str | None, names_required: bool
-) -> Collection:
+def _from_datasets(loaded: Any, name: str, folder: Path, reading: Reading) -> Collection:
     import datasets
 
     parts: dict[str, Dataset] = dict(loaded) if isinstance(loaded, dict) else {"": loaded}
@@ -198,23 +223,46 @@ def _from_datasets(
     frames, images = [], {}
     for split, part in parts.items():
         part = part.cast_column(image, datasets.Image(decode=False))
-        frame = _text_frame(part.remove_columns(image))
+        frame = text_frame(part.remove_columns(image).with_format("arrow")[:], features)
         where = f"{split}/" if split else ""
         frame["image"] = [f"{where}{row}" for row in range(len(part))]
         if split and "split" not in frame:
             frame["split"] = split
-        frames.append(frame)
         images[split] = part.select_columns(image)
+        frames.append(_with_image(frame, images[split], name, reading))
     classes = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     frame, facts = darwin_core(
         pd.concat(frames, ignore_index=True).fillna(""),
         name,
-        name_column=name_column,
-        names_required=names_required,
+        reading,
         other_name_columns=classes,
     )
     facts |= {"reader": "datasets", "image_column": image}
     return collection(frame, ArrowImages(images, image, name, _folders(folder)), name, facts)
+
+
+def _with_image(frame: pd.DataFrame, images: Dataset, name: str, reading: Reading) -> pd.DataFrame:
+    """Returns the rows that have an image; where names are not required, all of them."""
+    if not reading.names_required:
+        return frame
+    has_image = np.concatenate([_has_image(batch) for batch in _batches(images)])
+    empty = frame["image"][~has_image]
+    reading.bad([Skipped(f"{name}: {key}", "the row has no image") for key in empty])
+    return frame[has_image]
+
+
+def _batches(images: Dataset) -> Iterator[pa.ChunkedArray]:
+    for table in images.with_format("arrow").iter(batch_size=10_000):
+        yield table.column(0)
+
+
+def _has_image(encoded: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    # Lengths come from the offsets, so the images themselves are not read.
+    lengths = [pc.binary_length(pc.struct_field(encoded, field)) for field in ("bytes", "path")]
+    filled = [pc.fill_null(pc.greater(length, 0), False) for length in lengths]
+    return pc.or_(*filled).to_numpy()
 
 
 def _folders(folder: Path) -> tuple[Path, ...]:
@@ -249,15 +297,15 @@ def _holds_images(kind: Any) -> bool:
     return pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}
 
 
-def _text_frame(part: Dataset) -> pd.DataFrame:
+def text_frame(table: pa.Table, features: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the columns of a table as text, class numbers as the names of their classes."""
     import datasets
 
-    table = part.with_format("arrow")[:]
     columns = {}
-    for column, kind in part.features.items():
-        texts = text_of(table.column(column))
+    for column in table.column_names:
+        texts, kind = text_of(table.column(column)), features.get(column)
         if isinstance(kind, datasets.ClassLabel):
             names = {str(number): text for number, text in enumerate(kind.names)}
             texts = texts.map(lambda value, names=names: names.get(value, ""))
-        columns[str(column)] = texts
-    return pd.DataFrame(columns, index=range(len(part)))
+        columns[column] = texts
+    return pd.DataFrame(columns, index=range(table.num_rows))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -28,6 +28,16 @@ class FolderImages:
         if key.startswith("/") or ".." in key.split("/"):
             raise ImageError(f"{key} lies outside of {self.root}")
         return decode(self.root / key, min_size)
+
+    def encoded(self, key: str) -> bytes:
+        """Returns one file as it is."""
+        path = self.root / key
+        if key.startswith("/") or ".." in key.split("/"):
+            raise ImageError(f"{key} lies outside of {self.root}")
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
 
     def fingerprint(self, key: str) -> str:
         """Returns what changes when the file does: its path, size and time of change."""
@@ -51,9 +61,29 @@ class FolderTree:
     def _resolved(self) -> Path:
         return self.root.resolve()
 
-    def top_files(self) -> list[str]:
-        """Returns the names of the files directly in the folder, sorted."""
-        return sorted(e.name for e in self._scan("") if e.is_file())
+    @cached_property
+    def _safe(self) -> set[str]:
+        """Folders that are known to lie inside of this one, so that each is looked at once."""
+        return {""}
+
+    def top_files(self, inside: str = "") -> list[str]:
+        """Returns the names of the files directly in the folder or in one inside of it, sorted.
+
+        A folder that is not there has none.
+        """
+        if inside and not (self.root / inside).is_dir():
+            return []
+        return sorted(e.name for e in self._scan(inside) if e.is_file())
+
+    def folders(self, inside: str = "") -> list[str]:
+        """Returns the names of the folders in the folder or in one inside of it, sorted.
+
+        Hidden ones are left out, and so are links. A folder that is not there has none.
+        """
+        if inside and not (self.root / inside).is_dir():
+            return []
+        entries = (entry for entry in self._scan(inside) if not entry.name.startswith("."))
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
     def images(self) -> list[str]:
         """Returns the paths of all images at any depth, sorted.
@@ -62,20 +92,25 @@ class FolderTree:
             DataError: if a folder cannot be read, or a link leads out of this one.
         """
         found: list[str] = []
-        waiting = [""]
-        while waiting:
-            folder = waiting.pop()
-            for entry in self._scan(folder):
-                path = f"{folder}{entry.name}"
-                if entry.name.startswith(".") or entry.name == "__MACOSX":
-                    continue
-                if entry.is_symlink():
-                    self._refuse_outside(path)
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{path}/")
-                elif is_image_path(entry.name) and entry.is_file():
-                    found.append(path)
+        for path, entry in self._walk():
+            if entry.is_symlink():
+                self._refuse_outside(path)
+            if is_image_path(entry.name) and entry.is_file():
+                found.append(path)
         return sorted(found)
+
+    def unlisted(self, keys: Iterable[str]) -> list[str]:
+        """Returns the paths of the images at any depth that are not among these, sorted.
+
+        Links are passed over: nothing is opened by what is returned here.
+        """
+        listed = set(keys)
+        return sorted(
+            path
+            for path, entry in self._walk()
+            if is_image_path(entry.name) and path not in listed
+            if entry.is_file(follow_symlinks=False)
+        )
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Returns those paths at which there is no file, sorted.
@@ -85,14 +120,12 @@ class FolderTree:
         Raises:
             DataError: if a link on the way leads out of this folder.
         """
-        wanted: dict[str, set[str]] = defaultdict(set)
-        for key in keys:
-            folder, slash, name = key.rpartition("/")
-            wanted[folder + slash].add(name)
         absent: list[str] = []
-        for folder, names in wanted.items():
-            there = self._files_of(folder, names) if (self.root / folder).is_dir() else set()
-            absent.extend(folder + name for name in names - there)
+        for folder, inside in groupby(sorted(keys), key=lambda key: key.rpartition("/")[0]):
+            start = f"{folder}/" if folder else ""
+            names = {key.removeprefix(start) for key in inside}
+            there = self._files_of(start, names)
+            absent.extend(start + name for name in names - there)
         return sorted(absent)
 
     def open(self, key: str) -> BinaryIO:
@@ -120,7 +153,9 @@ class FolderTree:
         return None
 
     def _files_of(self, folder: str, names: set[str]) -> set[str]:
-        self._refuse_outside(folder)
+        self._refuse_folder_outside(folder.rstrip("/"))
+        if not (os.path.isdir(os.path.join(self.root, folder))):
+            return set()
         there: set[str] = set()
         for entry in self._scan(folder):
             if entry.name not in names:
@@ -130,6 +165,29 @@ class FolderTree:
             if entry.is_file():
                 there.add(entry.name)
         return there
+
+    def _refuse_folder_outside(self, folder: str) -> None:
+        if folder in self._safe:
+            return
+        above, _, name = folder.rpartition("/")
+        self._refuse_folder_outside(above)
+        if name == ".." or os.path.islink(os.path.join(self.root, folder)):
+            self._refuse_outside(folder)
+        self._safe.add(folder)
+
+    def _walk(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Yields what is in the folder and those below, hidden files left out."""
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            for entry in self._scan(folder):
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                path = f"{folder}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{path}/")
+                else:
+                    yield path, entry
 
     def _scan(self, folder: str) -> list[os.DirEntry[str]]:
         try:

@@ -21,18 +21,25 @@ class Reading:
     """Leave bad rows out and list them, instead of refusing the whole."""
     skipped: list[Skipped] = field(default_factory=list)
 
-    def bad(self, rows: Sequence[Skipped], summary: str) -> None:
+    def bad(self, rows: Sequence[Skipped], summary: str = "") -> None:
         """Refuses rows that cannot be used, or leaves them out.
 
         Args:
             rows: where each is and what is wrong with it; none is no problem.
-            summary: what is wrong with them together, on one line, first ones named.
+            summary: what is wrong with them together, on one line; by default what is wrong with
+                the first, and how many more there are.
 
         Raises:
             DataError: if there are any and the user did not ask to skip them.
         """
         if not rows:
             return
-        if not self.skip_bad:
-            raise DataError(f"{summary} (to go on without such rows: --skip-bad)")
-        self.skipped.extend(rows)
+        if self.skip_bad:
+            self.skipped.extend(rows)
+            return
+        if not summary:
+            more = f" (and {len(rows) - 1:,} more like it)" if len(rows) > 1 else ""
+            summary = f"{rows[0].where} {rows[0].reason}{more}"
+        # Only where names are required, as for training, is there such an option.
+        hint = " (to leave out what is bad: --skip-bad)" if self.names_required else ""
+        raise DataError(f"{summary}{hint}")
