@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from data_samples import records_collection
 
+from herbzoo.data.gatherings import gatherings
 from herbzoo.data.records import COLUMNS, Collection, SpecimenRecord
-from herbzoo.data.splits import Split, by_column, gatherings, hold_out, make_split
+from herbzoo.data.splits import Split, by_column, hold_out, make_split
 from herbzoo.errors import DataError
 
 

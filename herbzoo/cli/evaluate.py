@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from herbzoo.cli.train import Device, Dtype, Workers
 from herbzoo.errors import HerbzooError, RunError
+
+if TYPE_CHECKING:
+    from herbzoo.data.records import Collection
+    from herbzoo.data.zone_table import ZoneTable
+    from herbzoo.inference import Identifier
 
 
 def evaluate(
@@ -24,6 +29,21 @@ def evaluate(
     group_by: Annotated[
         list[str] | None, typer.Option(help="Also report by this column; repeatable.")
     ] = None,
+    leak_audit: Annotated[
+        bool,
+        typer.Option(
+            "--leak-audit",
+            help="Also name the herbarium sheets by the plant alone and by the margins alone, and "
+            "probe the embedding for the institution.",
+        ),
+    ] = False,
+    zones: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or JSON of label, barcode and colour card boxes (hespi, LeafMachine2) for "
+            "the audit  [default: find them]"
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for metrics.json  [default: RUN]")
     ] = None,
@@ -34,9 +54,11 @@ def evaluate(
 ) -> None:
     """Measure top-1, top-5, MRR and macro-F1, overall and by column.
 
-    For example: herbzoo evaluate runs/leaves --data leaves/ --group-by basisOfRecord
+    For example: herbzoo evaluate runs/leaves --data leaves/ --group-by basisOfRecord --leak-audit
     """
     folder = _folder(run, output)
+    if zones is not None and not leak_audit:
+        raise HerbzooError("--zones are boxes for --leak-audit: give both, or leave --zones out")
 
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.data.readers import open_collection
@@ -68,6 +90,7 @@ def evaluate(
                 )
     for column in group_by or ():
         chosen.column(column)
+    table = _zones(chosen, zones) if leak_audit else None
     typer.echo(f"evaluating on {which}: {len(chosen):,} images", err=True)
     identifier = Identifier.from_pretrained(run, device, dtype)
     with image_progress("evaluating", len(chosen)) as advance:
@@ -82,7 +105,47 @@ def evaluate(
             progress=advance,
         )
     typer.echo(metrics_table(metrics))
+    if leak_audit:
+        metrics["leak_audit"] = _audit(identifier, chosen, table, folder, batch_size, workers)
     typer.echo(f"wrote {write_metrics(folder, metrics)}", err=True)
+
+
+def _zones(chosen: Collection, path: Path | None) -> ZoneTable | None:
+    """Reads the boxes, and finds out before the work whether there is anything to audit."""
+    from herbzoo.data.zone_table import read_zones
+    from herbzoo.evaluation.leak_audit import audited_rows
+
+    audited_rows(chosen)
+    return None if path is None else read_zones(path)
+
+
+def _audit(
+    identifier: Identifier,
+    chosen: Collection,
+    zones: ZoneTable | None,
+    folder: Path,
+    batch_size: int,
+    workers: int,
+) -> dict[str, Any]:
+    """Audits, shows the table and draws the figure."""
+    from herbzoo.cli.progress import image_progress
+    from herbzoo.data.masking import VIEWS
+    from herbzoo.evaluation.leak_audit import audit_table, audited_rows, leak_audit
+    from herbzoo.evaluation.leak_figure import write_figure
+
+    pictures = len(VIEWS) * len(audited_rows(chosen))
+    with image_progress("auditing", pictures) as advance:
+        audit = leak_audit(
+            identifier,
+            chosen,
+            zones=zones,
+            batch_size=batch_size,
+            workers=workers,
+            progress=advance,
+        )
+    typer.echo(f"\n{audit_table(audit)}")
+    typer.echo(f"wrote {write_figure(folder / 'figures', audit, chosen, zones)}", err=True)
+    return audit
 
 
 def _folder(run: str, output: Path | None) -> Path:

@@ -29,6 +29,8 @@ class Row:
     distribution: str = ""
     version: str = ""
     summary: str = ""
+    options: str = ""
+    """What `--set` can change of it, with the defaults."""
     problem: str = ""
     """Why the plugin cannot be used; '' for one that can."""
 
@@ -106,6 +108,7 @@ def _print_table(rows: list[Row]) -> None:
         table.add_column("pretrained", overflow="fold")
         table.add_column("from", overflow="fold")
         table.add_column("", overflow="fold")
+        table.add_column("options" if kind in KINDS else "", overflow="fold")
         for row in chosen:
             table.add_row(*_cells(row))
         with console.capture() as printed:
@@ -117,7 +120,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     parameters = "" if row.parameters is None else f"{row.parameters / 1e6:.1f} M"
     origin = f"{row.distribution} {row.version}".strip()
     last = f"BROKEN: {row.problem}" if row.problem else row.summary
-    return row.name, parameters, row.pretrained, origin, last
+    return row.name, parameters, row.pretrained, origin, last, row.options
 
 
 def _print_csv(rows: list[Row]) -> None:

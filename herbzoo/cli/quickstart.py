@@ -34,7 +34,7 @@ def quickstart(
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.data.synthetic import synthetic_collection, write_collection
     from herbzoo.evaluation.evaluate import metrics_table
-    from herbzoo.fitting import Hardware
+    from herbzoo.prepared import Hardware
     from herbzoo.recipe import compose, find_recipe
     from herbzoo.training import train
 

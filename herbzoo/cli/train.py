@@ -49,6 +49,13 @@ def train(
         bool,
         typer.Option("--freeze-backbone", help="Compute features once, train neck and head."),
     ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave out and list rows and images that are broken."),
+    ] = False,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Read a Hub data set as it is needed.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")
     ] = False,
@@ -83,6 +90,8 @@ def train(
         "seed": seed,
         "backbone.pretrained": False if no_pretrained else None,
         "training.freeze_backbone": True if freeze_backbone else None,
+        "data.skip_bad": True if skip_bad else None,
+        "data.streaming": True if streaming else None,
     }
     if resume:
         if output is not None:
@@ -96,7 +105,7 @@ def train(
     composed = compose(recipe, settings or [], flags)  # before torch: mistakes answer at once
 
     from herbzoo.cli.progress import quiet_loading
-    from herbzoo.fitting import Hardware
+    from herbzoo.prepared import Hardware
     from herbzoo.training import train as run_training
 
     quiet_loading()

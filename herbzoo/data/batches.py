@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from herbzoo.data.masking import LOOKING_SIZE, MaskZones
 from herbzoo.data.records import Collection
-from herbzoo.data.transforms import Augment, Letterbox
+from herbzoo.data.sampling import Draw
+from herbzoo.data.transforms import Augment, Letterbox, Reframe
 from herbzoo.errors import ImageError
 from herbzoo.taxonomy import Taxonomy
 
 UNKNOWN = -1
 """Class index of a row whose species the model does not know."""
+ZOOM_PIXELS = 2
+"""How many times the model's input an image is decoded at where views zoom into it."""
 
 
 def class_indices(collection: Collection, taxonomy: Taxonomy) -> np.ndarray:
@@ -35,18 +39,21 @@ class Drawn:
 
 
 class EpochSampler(Sampler[Drawn]):
-    """Every row once an epoch, in an order that seed and epoch alone decide.
+    """The rows of each epoch, in an order that seed and epoch alone decide.
 
     Args:
         rows: how many there are.
         seed: of the order.
         batch_size: of the loader. A last batch of one image has no variance to normalise by, so
             where there would be one, that row waits for another epoch.
+        draw: chooses the rows of an epoch, as many as there are; by default all, shuffled.
     """
 
-    def __init__(self, rows: int, seed: int, batch_size: int = 0) -> None:
+    def __init__(self, rows: int, seed: int, batch_size: int = 0, draw: Draw | None = None) -> None:
         lonely = batch_size > 1 and rows > 1 and rows % batch_size == 1
         self.rows = rows
+        self.batch_size = batch_size
+        self.draw = draw
         self.length = rows - 1 if lonely else rows
         self.seed = seed
         self.epoch = 0
@@ -61,7 +68,8 @@ class EpochSampler(Sampler[Drawn]):
 
     def __iter__(self) -> Iterator[Drawn]:
         """Yields the rows of the current epoch."""
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = self.draw(rng, self.batch_size) if self.draw else rng.permutation(self.rows)
         return (Drawn(int(row), self.epoch) for row in order[: self.length])
 
 
@@ -77,11 +85,16 @@ class ImageRows(Dataset[dict[str, Tensor]]):
     labels: np.ndarray
     augment: Augment | None = None
     seed: int = 0
+    mask: MaskZones | None = None
+    """Hides zones of a sheet."""
+    reframe: Reframe | None = None
     _keys: list[str] = field(init=False, repr=False)
+    _domains: list[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Takes the keys out of the frame, which is slow to index by row."""
+        """Takes keys and domains out of the frame, which is slow to index by row."""
         self._keys = self.collection.frame["image"].tolist()
+        self._domains = self.collection.frame["basisOfRecord"].tolist()
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -90,23 +103,44 @@ class ImageRows(Dataset[dict[str, Tensor]]):
     def __getitem__(self, asked: int | Drawn) -> dict[str, Tensor]:
         """Returns `pixel_values` `[3, H, W]` and `labels` `[]`."""
         drawn = asked if isinstance(asked, Drawn) else Drawn(asked, 0)
-        pixels = self._letterboxed(drawn.row)
+        framing, relighting = _view_seeds(self.seed, drawn)
+        pixels = self._letterboxed(drawn.row, framing, self.reframe)
         if self.augment is not None:
-            seeds = np.random.SeedSequence((self.seed, drawn.epoch, drawn.row))
-            pixels = self.augment(pixels, int(seeds.generate_state(1, np.uint64)[0] >> 1))
+            pixels = self.augment(pixels, relighting)
         return {
             "pixel_values": self.letterbox.normalise(pixels),
             "labels": torch.tensor(self.labels[drawn.row]),
         }
 
     def plain(self, row: int) -> Tensor:
-        """Returns the pixel values of a row without augmentation, `[3, H, W]`."""
-        return self.letterbox.normalise(self._letterboxed(row))
+        """Returns the pixel values of a row, masked but not augmented, `[3, H, W]`."""
+        framing, _ = _view_seeds(self.seed, Drawn(row, 0))
+        return self.letterbox.normalise(self._letterboxed(row, framing, None))
 
-    def _letterboxed(self, row: int) -> Tensor:
-        return self.letterbox(
-            self.collection.images.open(self._keys[row], self.letterbox.spec.size)
-        )
+    @property
+    def view_options(self) -> str:
+        """What decides the drawn views, beside their seed."""
+        augment = self.augment and (self.augment.strength, self.augment.recolour)
+        return repr((augment, self.mask, self.reframe))
+
+    def _letterboxed(self, row: int, seed: int, reframe: Reframe | None) -> Tensor:
+        height, width = self.letterbox.spec.size
+        if reframe is not None and reframe.zoom > 0:  # a crop wants more pixels than the whole
+            height, width = ZOOM_PIXELS * height, ZOOM_PIXELS * width
+        if self.mask is not None:
+            height, width = max(height, LOOKING_SIZE[0]), max(width, LOOKING_SIZE[1])
+        key = self._keys[row]
+        image = self.collection.images.open(key, (height, width))
+        if self.mask is not None:
+            image = self.mask(image, seed, self._domains[row], key)
+        if reframe is not None:
+            image = reframe(image, seed)
+        return self.letterbox(image)
+
+
+def _view_seeds(seed: int, drawn: Drawn) -> tuple[int, int]:
+    states = np.random.SeedSequence((seed, drawn.epoch, drawn.row)).generate_state(2, np.uint64)
+    return int(states[1] >> 1), int(states[0] >> 1)
 
 
 @contextmanager

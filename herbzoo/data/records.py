@@ -54,7 +54,9 @@ class ImageSource(Protocol):
     """Where the images of a collection come from; must survive pickling to a worker process.
 
     A source may also have `fingerprint(key) -> str`, which changes whenever the image does: what
-    was computed from an image is then kept and found again by it.
+    was computed from an image is then kept and found again by it. One that reads files may have
+    `encoded(key) -> bytes`, the file as it is. One that reads images in blocks may have
+    `blocks(keys) -> np.ndarray`, a number for each key: images of one number are cheap together.
     """
 
     def open(self, key: str, min_size: tuple[int, int] | None = None) -> Image:

@@ -8,29 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from herbzoo.data.drawing import held_rows
+from herbzoo.data.gatherings import gatherings
 from herbzoo.data.readers.columns import normalise_split
 from herbzoo.data.records import Collection
 from herbzoo.errors import DataError
 
 PARTS = ("train", "validation", "test")
-
-_NOBODY = (
-    "unknown",
-    "unknown collector",
-    "anonymous",
-    "anon.",
-    "s.coll.",
-    "nil",
-    "none",
-    "n/a",
-    "na",
-)
-"""What stands for the want of a collector, in lower case; a number without a digit is none."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +107,11 @@ def by_column(collection: Collection, column: str) -> Split:
 def hold_out(collection: Collection, share: float, seed: int) -> tuple[Collection, Collection]:
     """Takes a share of the gatherings of every species away, at random.
 
-    Rows of one `occurrenceID`, of one image, or of one gathering (the same `recordedBy`,
-    `recordNumber` and `eventDate`, with a collector and a number) go together. Every species keeps
-    at least one gathering, so one that has a single gathering is never held out; the others give up
-    the share of theirs, rounded up or down so that the whole comes out right. A gathering whose
-    rows bear several names counts for the most frequent of them.
+    Images of one specimen and specimens of one gathering go together; `herbzoo.data.gatherings`
+    says how they are known. Every species keeps at least one gathering, so one that has a single
+    gathering is never held out; the others give up the share of theirs, rounded up or down so that
+    the whole comes out right. A gathering whose rows bear several names counts for the most
+    frequent of them.
 
     What is chosen depends on the seed and on the rows, not on their order, and little on one
     another: rows added later do not reshuffle the others.
@@ -141,87 +127,10 @@ def hold_out(collection: Collection, share: float, seed: int) -> tuple[Collectio
     Raises:
         DataError: if the share is out of range.
     """
-    if not 0 <= share < 1:
-        raise DataError(f"a share of {share} cannot be held out; it must be from 0 to below 1")
-    if share == 0 or not len(collection):
-        nothing = np.zeros(len(collection), dtype=bool)
-        return collection.select(~nothing), collection.select(nothing)
-    held = _held_rows(collection.frame, share, seed)
+    held = held_rows(collection.frame, gatherings(collection.frame), share, seed)
     return collection.select(~held), collection.select(held)
-
-
-def gatherings(frame: pd.DataFrame) -> np.ndarray:
-    """Returns a number for every row, the same for rows that must not be divided.
-
-    See `hold_out` for what joins rows; joins chain, so that two images of one sheet and its
-    duplicate elsewhere are one gathering.
-    """
-    rows, keys, count = [], [], 0
-    for values in (frame["image"], frame["occurrenceID"], _gathering_key(frame)):
-        codes, distinct = pd.factorize(values)
-        present = np.flatnonzero((values != "").to_numpy())
-        rows.append(present)
-        keys.append(codes[present] + count)
-        count += len(distinct)
-    row, key = np.concatenate(rows), np.concatenate(keys)
-    size = len(frame) + count
-    edges = coo_array((np.ones(len(row), np.int8), (row, key + len(frame))), shape=(size, size))
-    return connected_components(edges, directed=False)[1][: len(frame)]
 
 
 def _parts(collection: Collection, column: str) -> pd.Series:
     values = collection.column(column)
     return values.map({value: normalise_split(value) for value in values.unique()})
-
-
-def _gathering_key(frame: pd.DataFrame) -> pd.Series:
-    collector, number = frame["recordedBy"], frame["recordNumber"]
-    named = collector.str.contains(r"\w", regex=True) & ~collector.str.lower().isin(_NOBODY)
-    numbered = number.str.contains(r"\d", regex=True)
-    key = collector + "\n" + number + "\n" + frame["eventDate"]
-    return key.where(named & numbered, "")
-
-
-def _held_rows(frame: pd.DataFrame, share: float, seed: int) -> np.ndarray:
-    group = gatherings(frame)
-    species, names = pd.factorize(frame["scientificName"], sort=True)
-    rows = pd.DataFrame({"group": group, "species": species})
-    order = _draw(frame["image"].groupby(group).min(), seed)
-    pairs = rows.value_counts().rename("images").reset_index()
-    pairs["order"] = order.to_numpy()[pairs["group"]]
-
-    # The last gathering in the drawn order stays, whichever of its species it stays for.
-    kept = pairs.loc[pairs.groupby("species")["order"].idxmax(), "group"]
-    homes = pairs.sort_values(["images", "species"], ascending=[False, True])
-    homes = homes.drop_duplicates("group").sort_values(["species", "order"])
-    quota = _quotas(homes.groupby("species").size(), names, share, seed)
-    homes = homes[~homes["group"].isin(kept)]
-    rank = homes.groupby("species").cumcount()
-    taken = homes.loc[rank < homes["species"].map(quota), "group"]
-    return np.isin(group, taken.to_numpy())
-
-
-def _quotas(sizes: pd.Series, names: pd.Index, share: float, seed: int) -> pd.Series:
-    """Returns how many gatherings each species gives up.
-
-    Each number is `share * size` rounded up or down, by rounding the running sum over the species
-    in a drawn order: so the whole is right, and rare species take their turns at being tested.
-    """
-    several = sizes[sizes > 1]
-    drawn = _draw(pd.Series(names[several.index], index=several.index), seed)
-    several = several.iloc[np.argsort(drawn.to_numpy(), kind="stable")]
-    # A tiny addition keeps sums such as 0.1 + 0.2 on their side of a half.
-    steps = np.floor(np.cumsum(several.to_numpy() * share) + 0.5 + 1e-9)
-    return pd.Series(np.diff(steps, prepend=0.0), index=several.index).reindex(
-        sizes.index, fill_value=0.0
-    )
-
-
-def _draw(keys: pd.Series, seed: int) -> pd.Series:
-    """Returns the place of each key in an order that depends on the seed and the keys alone."""
-    hashes = pd.util.hash_array(
-        keys.to_numpy(dtype=object), hash_key=f"{seed % 10**16:016d}", categorize=False
-    )
-    places = np.empty(len(keys), dtype=np.int64)
-    places[np.argsort(hashes, kind="stable")] = np.arange(len(keys))
-    return pd.Series(places, index=keys.index)

@@ -6,6 +6,7 @@ loader's workers; a test holds the two equal.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,11 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as F
 
+from herbzoo.data.plant import zoomed
 from herbzoo.interfaces import ImageSpec
+
+MARGIN = 0.8
+"""Most that a zoomed view leaves around the plant, as a share of the plant's longer side."""
 
 
 def fit_inside(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
@@ -49,15 +54,40 @@ class Letterbox:
         return (pixels.float() / 255 - mean) / std
 
 
+@dataclass(frozen=True)
+class Reframe:
+    """Random framings of a picture before it is letterboxed: a view from nearer, another way up.
+
+    Args:
+        zoom: share of the views that are cropped to the plant, with up to `MARGIN` around it.
+        any_way_up: turn views by quarter turns as well; loose leaves have no upright, sheets do.
+    """
+
+    zoom: float = 0.0
+    any_way_up: bool = False
+
+    def __call__(self, image: Image, seed: int) -> Image:
+        """Returns a view of an RGB image that the seed alone decides."""
+        chance = random.Random(seed)
+        if chance.random() < self.zoom:
+            image = zoomed(image, chance.uniform(0, MARGIN))
+        if self.any_way_up:
+            image = image.rotate(90 * chance.randrange(4), expand=True)
+        return image
+
+
 class Augment:
     """Random views of a letterboxed plant: turned, moved, scaled, mirrored, relit.
 
     Args:
         strength: 0 for none, 1 for the usual amount.
+        recolour: how much further colours stray, in hue and saturation as well: 1 for as far as
+            a pressed plant is from a living one, 0 for light alone.
     """
 
-    def __init__(self, strength: float = 1.0) -> None:
+    def __init__(self, strength: float = 1.0, recolour: float = 0.0) -> None:
         self.strength = s = strength
+        self.recolour = r = recolour
         self._transform = transforms.Compose(
             [
                 transforms.RandomHorizontalFlip(0.5),
@@ -68,9 +98,12 @@ class Augment:
                     interpolation=InterpolationMode.BILINEAR,
                 ),
                 transforms.ColorJitter(
-                    0.3 * s, 0.3 * s, 0.3 * s
-                ),  # hue costs more than all the rest
-                transforms.RandomGrayscale(0.1 * s),
+                    brightness=0.3 * s + 0.1 * r,
+                    contrast=0.3 * s,
+                    saturation=0.3 * s + 0.2 * r,
+                    hue=0.06 * r,  # costs more than all the rest
+                ),
+                transforms.RandomGrayscale(0.1 * s + 0.05 * r),
             ]
         )
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from herbzoo.cli.data import check, convert, describe, fetch, leaks, split
+
 app = typer.Typer()
+app.command()(convert.convert)
+app.command()(describe.describe)
+app.command()(check.check)
+app.command()(fetch.fetch)
+app.command()(split.split)
+app.command()(leaks.leaks)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,193 @@
+"""Perceptual hashes of images, and which of many hashes are close to one another.
+
+The hash is the DCT hash of the ImageHash library with 16 x 16 coefficients: 256 bits, which tell
+sheets apart whose layout is the same; 64 bits do not. A copy that was compressed or scaled differs
+in some 2 to 22 bits, other pictures in 100 and more unless they are almost empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from herbzoo.data.records import Collection, ImageSource
+from herbzoo.errors import ImageError
+
+_log = logging.getLogger(__name__)
+
+SIDE = 16
+BITS = SIDE * SIDE
+_DECODED = (64, 64)
+"""Height and width in pixels that the hash looks at: four to a coefficient."""
+FORMAT = 1
+"""Raised whenever what is computed changes, so that older files are not read."""
+_FEWEST_PIECES = 4
+"""So that a piece fits an integer of 64 bits."""
+_HANDFUL = 200
+"""Up to so many images, starting worker processes costs more than they save."""
+_MOST_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class ImageHashes:
+    """Hashes of the images that could be read."""
+
+    rows: np.ndarray
+    """Positions in the collection `[N]`, ascending."""
+    bits: np.ndarray
+    """`[N, 4]`, `uint64`: 256 bits each."""
+
+
+def image_hashes(
+    collection: Collection,
+    *,
+    workers: int = -1,
+    progress: Callable[[int], None] | None = None,
+) -> ImageHashes:
+    """Hashes every image, or reads back what was computed before.
+
+    Where the source has fingerprints, hashes are kept below `HERBZOO_CACHE`. Images that cannot be
+    read are left out, with a warning that counts them.
+
+    Args:
+        collection: whose images.
+        workers: processes that decode; 0 is none, -1 chooses.
+        progress: told how many more rows are done.
+    """
+    keys, place = np.unique(collection.frame["image"].to_numpy(dtype=str), return_inverse=True)
+    tell = progress or (lambda rows: None)
+    kept = _kept_file(collection.images, keys.tolist())
+    hashes = _read(kept, len(keys)) if kept is not None else None
+    if hashes is None:
+        hashes = np.zeros((len(keys), 4), np.uint64)
+        weights = np.bincount(place, minlength=len(keys))
+        for number, bits in _computed(collection.images, keys.tolist(), workers):
+            hashes[number] = bits
+            tell(int(weights[number]))
+        if kept is not None:
+            _write(kept, hashes)
+    else:
+        tell(len(collection))
+    readable = np.asarray(hashes.any(axis=1))
+    if not readable.all():
+        lost = int((~readable).sum())
+        first = keys[np.flatnonzero(~readable)[0]]
+        _log.warning("%s images cannot be read and are not compared, first %s", f"{lost:,}", first)
+    rows = np.flatnonzero(readable[place])
+    return ImageHashes(rows, hashes[place[rows]])
+
+
+def close_pairs(bits: np.ndarray, threshold: int) -> np.ndarray:
+    """Returns all pairs of hashes that differ in at most `threshold` bits, `[pairs, 2]`.
+
+    Of two such hashes, cut into `threshold // 2 + 1` pieces, one piece differs in one bit at most
+    (multi-index hashing, Norouzi et al. 2014, https://arxiv.org/abs/1307.2982). So only hashes are
+    compared that agree in a piece of 19 bits or more: of 100,000, a pair in some 2,000.
+
+    Args:
+        bits: different hashes, `[N, 4]` as of `ImageHashes`.
+        threshold: bits, from 0 to 31.
+    """
+    single = np.unpackbits(bits.view(np.uint8).reshape(len(bits), -1), axis=1)
+    # Neighbouring coefficients agree more often than not, so that pieces in order would be alike.
+    order = np.random.default_rng(0).permutation(BITS)
+    found = [np.empty((0, 2), np.int64)]
+    for piece in np.array_split(order, max(_FEWEST_PIECES, threshold // 2 + 1)):
+        powers = np.uint64(1) << np.arange(len(piece), dtype=np.uint64)
+        keys = single[:, piece].astype(np.uint64) @ powers
+        for power in powers:
+            found += list(_close_within(bits, keys & ~power, threshold))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _close_within(bits: np.ndarray, keys: np.ndarray, threshold: int) -> Iterator[np.ndarray]:
+    """Yields close pairs among the rows of each key, each with the next ones in turn."""
+    order = np.argsort(keys)
+    ordered, at = keys[order], np.arange(len(keys))
+    for step in range(1, len(keys)):
+        at = at[at + step < len(keys)]
+        at = at[ordered[at] == ordered[at + step]]
+        if not len(at):
+            return
+        one, other = order[at], order[at + step]
+        apart = np.bitwise_count(bits[one] ^ bits[other]).sum(axis=1)
+        close = apart <= threshold
+        yield np.sort(np.stack([one[close], other[close]], axis=1), axis=1)
+
+
+def _computed(
+    images: ImageSource, keys: list[str], workers: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    from torch.utils.data import DataLoader
+
+    if workers < 0:
+        workers = 0 if len(keys) <= _HANDFUL else min(os.cpu_count() or 1, _MOST_WORKERS)
+    loader: Iterable[list[tuple[int, np.ndarray]]] = DataLoader(
+        _Hashing(images, keys),  # type: ignore[arg-type]
+        batch_size=32,
+        num_workers=workers,
+        collate_fn=list,
+    )
+    for batch in loader:
+        yield from batch
+
+
+@dataclass(frozen=True)
+class _Hashing:
+    """Images by their number, as a data set that a worker process can be given."""
+
+    images: ImageSource
+    keys: list[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, number: int) -> tuple[int, np.ndarray]:
+        import imagehash
+
+        try:
+            image = self.images.open(self.keys[number], _DECODED)
+        except ImageError:
+            return number, np.zeros(4, np.uint64)
+        bits = imagehash.phash(image, SIDE).hash
+        # All zero stands for an image that cannot be read; half of a real hash's bits are set.
+        bits.flat[0] |= not bits.any()
+        return number, np.packbits(bits).view(np.uint64)
+
+
+def _kept_file(images: ImageSource, keys: list[str]) -> Path | None:
+    fingerprint = getattr(images, "fingerprint", None)
+    if fingerprint is None:
+        return None
+    digest = hashlib.sha256(f"{FORMAT} {SIDE}".encode())
+    try:
+        for key in keys:
+            digest.update(fingerprint(key).encode() + b"\0")
+    except (ImageError, OSError):  # a file that is not there; nothing is kept then
+        return None
+    root = os.environ.get("HERBZOO_CACHE") or Path.home() / ".cache" / "herbzoo"
+    return Path(root) / "hashes" / f"{digest.hexdigest()[:32]}.npy"
+
+
+def _read(path: Path, length: int) -> np.ndarray | None:
+    try:
+        hashes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return hashes if hashes.shape == (length, 4) and hashes.dtype == np.uint64 else None
+
+
+def _write(path: Path, hashes: np.ndarray) -> None:
+    """Keeps hashes for the next time; where that fails they are computed again."""
+    beside = path.with_suffix(f".{os.getpid()}.npy")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(beside, hashes)
+        beside.replace(path)
