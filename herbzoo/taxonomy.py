@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 FILE_NAME = "taxonomy.json"
+BEFORE_REMAP = "taxonomy-before-remap.json"
+"""In a remapped run, the classes that its head was trained on."""
 RANKS = ("species", "genus", "family")
+LATER = ("status", "synonyms")
+"""Columns that the first version of the file does not have."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,25 @@ class Taxon:
     taxonID: str = ""
     count: int = 0
     """Training images."""
+    status: str = ""
+    """What the name table says of the name; '' if none was asked. `accepted`: it is the accepted
+    name of a table; `ambiguous`, `unplaced` or `unmatched`: the name was left as it is."""
+    synonyms: tuple[str, ...] = ()
+    """Other names under which the taxon was found in the data."""
 
     def at_rank(self, rank: str) -> str:
         """Returns the name of this taxon at `species`, `genus` or `family`; '' if not known."""
         return self.scientificName if rank == "species" else getattr(self, rank)
+
+
+@dataclass(frozen=True)
+class NameTableFacts:
+    """The table of names that a taxonomy follows."""
+
+    name: str
+    """What kind of table, such as `WCVP`."""
+    version: str
+    """As the user stated it, else a digest of the file."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +64,8 @@ class Taxonomy:
 
     taxa: tuple[Taxon, ...]
     schema_version: int = SCHEMA_VERSION
+    name_table: NameTableFacts | None = None
+    """The table that its names were resolved with."""
 
     def __len__(self) -> int:
         """Returns the number of classes."""
@@ -52,8 +73,22 @@ class Taxonomy:
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Class index by scientific name."""
-        return {taxon.scientificName: position for position, taxon in enumerate(self.taxa)}
+        """Class index by scientific name, and by synonyms that belong to one taxon only."""
+        own = {taxon.scientificName: position for position, taxon in enumerate(self.taxa)}
+        of: dict[str, set[int]] = {}
+        for position, taxon in enumerate(self.taxa):
+            for synonym in taxon.synonyms:
+                of.setdefault(synonym, set()).add(position)
+        return {name: position for name, (position, *more) in of.items() if not more} | own
+
+    def labels_in_order(self) -> list[str]:
+        """Returns the name of each class; of homonyms all but the last have their authors."""
+        return [
+            taxon.scientificName
+            if self.index[taxon.scientificName] == position
+            else f"{taxon.scientificName} {taxon.scientificNameAuthorship}".strip()
+            for position, taxon in enumerate(self.taxa)
+        ]
 
     @classmethod
     def from_collection(cls, collection: Collection) -> Taxonomy:
@@ -83,7 +118,9 @@ class Taxonomy:
         table = pd.DataFrame({column: most_common(column) for column in facts})
         table = table.reindex(list(grouped.groups)).fillna("")
         table["count"] = counts
-        return cls(tuple(Taxon(*row) for row in table.itertuples(name=None)))
+        taxa = tuple(Taxon(*row) for row in table.itertuples(name=None))
+        resolved = collection.facts.get("names_resolved")
+        return cls(taxa) if resolved is None else _resolved(taxa, resolved)
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Taxonomy:
@@ -121,35 +158,73 @@ class Taxonomy:
         starts = np.searchsorted(position[together], np.arange(len(groups)))
         return groups.tolist(), np.add.reduceat(probabilities[:, together], starts, axis=1)
 
-    def save(self, folder: Path) -> None:
-        """Writes `taxonomy.json`; columns rather than rows, which is a third of the size."""
+    def save(self, folder: Path, file_name: str = FILE_NAME) -> None:
+        """Writes `taxonomy.json`; columns rather than rows, which is a third of the size.
+
+        What came later stands beside `taxa`, where readers of the first version pass over it.
+        """
         columns = {
             name: [getattr(taxon, name) for taxon in self.taxa]
             for name in (f.name for f in fields(Taxon))
         }
-        document = {"schema_version": self.schema_version, "taxa": columns}
+        later = {name: columns.pop(name) for name in LATER}
+        document: dict[str, Any] = {"schema_version": self.schema_version, "taxa": columns}
+        document |= {name: values for name, values in later.items() if any(values)}
+        if self.name_table is not None:
+            document["name_table"] = asdict(self.name_table)
         text = json.dumps(document, ensure_ascii=False, indent=1)
-        (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+        (folder / file_name).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Taxonomy:
+    def load(cls, folder: Path, file_name: str = FILE_NAME) -> Taxonomy:
         """Reads `taxonomy.json`.
 
         Raises:
             RunError: if it is missing, damaged, or from a newer herbzoo.
         """
-        path = folder / FILE_NAME
+        path = folder / file_name
         if not path.is_file():
-            raise RunError(f"{folder} has no {FILE_NAME}, so its classes have no names")
+            raise RunError(f"{folder} has no {file_name}, so its classes have no names")
         try:
-            document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(path.read_text(encoding="utf-8"))
             version, columns = int(document["schema_version"]), dict(document["taxa"])
             if version > SCHEMA_VERSION:
                 raise RunError(
                     f"{path} has schema {version}, this herbzoo reads up to {SCHEMA_VERSION}: "
                     "pip install --upgrade herbzoo"
                 )
+            columns |= {name: document[name] for name in LATER if name in document}
+            if "synonyms" in columns:
+                columns["synonyms"] = [tuple(map(str, names)) for names in columns["synonyms"]]
             rows = zip(*columns.values(), strict=True)
-            return cls(tuple(Taxon(**dict(zip(columns, row, strict=True))) for row in rows))
+            taxa = tuple(Taxon(**dict(zip(columns, row, strict=True))) for row in rows)
+            table = document.get("name_table")
+            return cls(taxa, name_table=None if table is None else NameTableFacts(**table))
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} is damaged: {type(error).__name__} {error}") from error
+
+    @classmethod
+    def load_trained(cls, folder: Path) -> Taxonomy:
+        """Reads the classes that the head of a run was trained on, which a remap may have merged.
+
+        Raises:
+            RunError: as `load`.
+        """
+        remapped = (folder / BEFORE_REMAP).is_file()
+        return cls.load(folder, BEFORE_REMAP if remapped else FILE_NAME)
+
+
+def _resolved(taxa: tuple[Taxon, ...], facts: Mapping[str, Any]) -> Taxonomy:
+    """Adds what resolving the names of a collection has found (`herbzoo.data.name_resolution`)."""
+    unresolved, synonyms = facts["unresolved"], facts["synonyms"]
+    return Taxonomy(
+        tuple(
+            replace(
+                taxon,
+                status=unresolved.get(taxon.scientificName, "accepted"),
+                synonyms=tuple(synonyms.get(taxon.scientificName, ())),
+            )
+            for taxon in taxa
+        ),
+        name_table=NameTableFacts(str(facts["table"]), str(facts["version"])),
+    )

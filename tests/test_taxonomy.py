@@ -10,7 +10,7 @@ import pytest
 from tiny import TAXONOMY, collection_of
 
 from herbzoo.errors import DataError, RunError
-from herbzoo.taxonomy import Taxonomy
+from herbzoo.taxonomy import NameTableFacts, Taxon, Taxonomy
 
 
 def rows(*records):
@@ -83,3 +83,36 @@ def test_a_newer_file_says_to_upgrade(tmp_path):
 def test_a_missing_file_is_a_clear_error(tmp_path):
     with pytest.raises(RunError, match=r"taxonomy\.json"):
         Taxonomy.load(tmp_path)
+
+
+def test_a_file_without_status_and_synonyms_still_loads(tmp_path):
+    TAXONOMY.save(tmp_path)
+    document = json.loads((tmp_path / "taxonomy.json").read_text(encoding="utf-8"))
+    assert document.keys() == {"schema_version", "taxa"}, "as the first version wrote it"
+    assert Taxonomy.load(tmp_path).taxa[0].synonyms == ()
+
+
+def test_what_came_later_stands_where_readers_of_the_first_version_pass_over_it(tmp_path):
+    taxa = (Taxon("Acer rubrum", status="accepted", synonyms=("Acer coccineum",)),)
+    taxonomy = Taxonomy(taxa, name_table=NameTableFacts("WCVP", "2026-06"))
+    taxonomy.save(tmp_path)
+    document = json.loads((tmp_path / "taxonomy.json").read_text(encoding="utf-8"))
+    assert document["schema_version"] == 1
+    assert not {"status", "synonyms"} & document["taxa"].keys()
+    assert document["name_table"] == {"name": "WCVP", "version": "2026-06"}
+    assert Taxonomy.load(tmp_path) == taxonomy
+
+
+def test_synonyms_lead_to_their_class_unless_two_share_them():
+    taxonomy = Taxonomy(
+        (
+            Taxon("Acer rubrum", synonyms=("Acer coccineum", "Acer album", "Acer commune")),
+            Taxon("Acer album", synonyms=("Acer commune",)),
+        )
+    )
+    assert taxonomy.index == {"Acer rubrum": 0, "Acer album": 1, "Acer coccineum": 0}
+
+
+def test_homonyms_are_labelled_with_their_authors():
+    taxonomy = Taxonomy((Taxon("Acer rubrum", "Lam."), Taxon("Acer rubrum", "L.")))
+    assert taxonomy.labels_in_order() == ["Acer rubrum Lam.", "Acer rubrum"]
