@@ -20,7 +20,8 @@ from herbzoo import registry
 from herbzoo.errors import HerbzooError, PluginError, RecipeError, RunError, WeightsError
 from herbzoo.interfaces import ImageSpec, PartSpec
 from herbzoo.modeling.configuration_herbzoo import HerbConfig
-from herbzoo.modeling.modeling_herbzoo import NECKS, HerbForImageClassification
+from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
+from herbzoo.modeling.necks_herbzoo import NECKS
 from herbzoo.modeling.parts_herbzoo import PartError, default_options
 from herbzoo.taxonomy import Taxonomy
 
@@ -70,7 +71,7 @@ def build(
     image_option = {"image_size": image_size} if image_size else {}
     backbone = _spell_out("backbones", backbone, image_option)
     head = _spell_out("heads", head, {})
-    names = [_label(taxonomy, index) for index in range(len(taxonomy))]
+    names = taxonomy.labels_in_order()
     config = HerbConfig(
         backbone=backbone.to_dict(),
         neck=_spell_out_neck(neck).to_dict(),
@@ -99,13 +100,6 @@ def build(
         except OSError as error:  # the files by which it reads names
             raise WeightsError(_cannot_load("heads", head.name, error)) from error
     return model, processor_for(ImageSpec.from_dict(model.backbone.image_spec()))
-
-
-def _label(taxonomy: Taxonomy, index: int) -> str:
-    taxon = taxonomy.taxa[index]
-    if taxonomy.index[taxon.scientificName] == index:
-        return taxon.scientificName
-    return f"{taxon.scientificName} {taxon.scientificNameAuthorship}"  # a homonym
 
 
 def _spell_out(kind: str, spec: PartSpec, more: Mapping[str, Any]) -> PartSpec:
@@ -228,7 +222,7 @@ def load_run(source: str | Path, dtype: torch.dtype | None = None) -> LoadedRun:
         RunError: if it is no herbzoo run, is damaged, or cannot be fetched.
         PluginError: if a part's plugin is not installed; the message has the `pip install` line.
     """
-    folder = _folder_of(source)
+    folder = folder_of(source)
     taxonomy = Taxonomy.load(folder)
     try:
         model, found = HerbForImageClassification.from_pretrained(
@@ -255,7 +249,12 @@ def load_run(source: str | Path, dtype: torch.dtype | None = None) -> LoadedRun:
     return LoadedRun(model.eval(), processor, taxonomy, str(source))
 
 
-def _folder_of(source: str | Path) -> Path:
+def folder_of(source: str | Path) -> Path:
+    """Returns the folder of a run, fetched if it is a Hub id.
+
+    Raises:
+        RunError: if it holds no model, or cannot be fetched.
+    """
     folder = Path(source)
     if not folder.is_dir():
         folder = _download(str(source))

@@ -110,13 +110,12 @@ def _kept_file(model: HerbForImageClassification, rows: ImageRows, views: int) -
     if images is None:
         return None
     digest = hashlib.sha256()
-    augment = None if rows.augment is None or views == 1 else (rows.augment.strength, rows.seed)
     recipe = {
         "format": FORMAT,
         "views": views,
         "backbone": dict(model.config.backbone),
         "image": repr(rows.letterbox.spec),
-        "augment": augment,
+        "drawn": (rows.view_options, rows.seed) if views > 1 or rows.mask else None,
     }
     digest.update(json.dumps(recipe, sort_keys=True).encode())
     for name, tensor in sorted(model.backbone.state_dict().items()):

@@ -1,13 +1,11 @@
 """The loop itself: a prepared model learns its rows, through the Trainer.
 
-What goes in is decided by recipe and data (`Prepared`) and by the machine (`Hardware`).
+What goes in is in `herbzoo.prepared`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
-    CLIPImageProcessor,
     EarlyStoppingCallback,
     ProgressCallback,
     TrainerCallback,
@@ -24,59 +21,21 @@ from transformers import (
 )
 from transformers.integrations.integration_utils import TensorBoardCallback
 
-from herbzoo.build import image_spec_of
 from herbzoo.data.batches import UNKNOWN, FeatureRows, ImageRows, class_indices
-from herbzoo.data.records import Collection
-from herbzoo.data.splits import Split
-from herbzoo.data.transforms import Augment, Letterbox
+from herbzoo.data.sampling import Order
 from herbzoo.errors import HerbzooError, RecipeError
-from herbzoo.features import frozen_features
-from herbzoo.inference import DTYPES
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
+from herbzoo.prepared import EVALUATION_BATCH, Hardware, Prepared, kept_features
+from herbzoo.processes import batch_of_each, first_goes_first, is_first, process_count
 from herbzoo.recipe import Recipe
 from herbzoo.run_folder import RunFolder
-from herbzoo.taxonomy import Taxonomy
+from herbzoo.stacking import withheld
 from herbzoo.trainer import HeadFirst, HerbTrainer, Progress, TimedCheckpoint
 
-EVALUATION_BATCH = 64
 MOST_OF_IT_FREE = 4
 """The backbone is held for a quarter of the steps at most, however short the training."""
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where and how to compute; it is no part of the recipe."""
-
-    device: str = "auto"
-    workers: int = -1
-    """Processes that decode images; -1 for one a core."""
-    dtype: str = "auto"
-    """`float32`, `bfloat16` or `float16`; `auto` is mixed precision where the hardware has it."""
-
-    def __post_init__(self) -> None:
-        """Refuses what cannot be, before anything is loaded.
-
-        Raises:
-            HerbzooError: if there is no such dtype.
-        """
-        if self.dtype not in DTYPES:
-            raise HerbzooError(f"there is no dtype {self.dtype!r}; there are {', '.join(DTYPES)}")
-
-    @property
-    def worker_count(self) -> int:
-        """Processes to start."""
-        return (os.cpu_count() or 1) if self.workers < 0 else self.workers
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that a training needs and that its recipe and data decide."""
-
-    recipe: Recipe
-    split: Split
-    taxonomy: Taxonomy
-    model: HerbForImageClassification
-    processor: CLIPImageProcessor
+IMAGES_A_STEP = "images a step"
+"""Under which a run remembers them, over all processes."""
 
 
 def fit(
@@ -100,7 +59,8 @@ def fit(
     """
     recipe, model = prepared.recipe, prepared.model
     optim = recipe.training
-    checkpoint = run.last_checkpoint()
+    with first_goes_first():
+        checkpoint = run.last_checkpoint()
     finished = None if checkpoint is None else finished_weights(checkpoint)
     if finished is not None:  # killed after the training: the Trainer would go on for an epoch
         model.load_state_dict(load_file(finished))
@@ -108,27 +68,39 @@ def fit(
             model.head.refresh()
         model.eval()
         return
+    train = prepared.split.train
+    if optim.stacking_species:  # what will be measured on must not be learned from
+        train = train.select(~withheld(prepared, 0).rows)
     known = class_indices(prepared.split.validation, prepared.taxonomy) != UNKNOWN
     validation = prepared.split.validation.select(known)
     images = [
-        _rows(prepared, prepared.split.train, Augment(recipe.image.augment)),
-        *([_rows(prepared, validation, None)] if len(validation) else []),
+        prepared.training_rows(train),
+        *([prepared.rows(validation)] if len(validation) else []),
     ]
     rows: list[ImageRows] | list[FeatureRows] = images
     if optim.freeze_backbone:
         model.hold_backbone(True)
         report("computing the features of the frozen backbone, or reading those kept")
-        rows = [_features(prepared, part, device, hardware, report) for part in images]
+        with first_goes_first():  # the others read what it has kept
+            rows = [kept_features(prepared, part, device, hardware, report) for part in images]
     train_rows, validation_rows = rows[0], next(iter(rows[1:]), None)
+    # A resumed run may have another number of processes, and keeps its images a step.
+    images_a_step = run.recall(IMAGES_A_STEP) or (
+        optim.batch_size * optim.accumulate * process_count()
+    )
+    batch_size, accumulate = batch_of_each(images_a_step, optim.batch_size)
     trainer = HerbTrainer(
         optim,
         model=model,
-        args=_arguments(recipe, run, device, hardware, validation_rows is not None),
+        args=_arguments(
+            recipe, run, device, hardware, batch_size, accumulate, validation_rows is not None
+        ),
         train_dataset=train_rows,
         eval_dataset=validation_rows,
+        draw=Order.of(optim.sampling, train, images[0].labels).draw,
     )
     trainer.remove_callback(ProgressCallback)
-    steps_an_epoch = -(-len(train_rows) // (optim.batch_size * optim.accumulate))
+    steps_an_epoch = -(-len(train_rows) // images_a_step)
     steps = optim.max_steps or round(optim.epochs * steps_an_epoch)
     head_steps = min(round(optim.head_epochs * steps_an_epoch), steps // MOST_OF_IT_FREE)
     for callback in [*_callbacks(recipe, run, model, head_steps), Progress(report)]:
@@ -143,7 +115,13 @@ def fit(
 
 
 def _arguments(
-    recipe: Recipe, run: RunFolder, device: torch.device, hardware: Hardware, validates: bool
+    recipe: Recipe,
+    run: RunFolder,
+    device: torch.device,
+    hardware: Hardware,
+    batch_size: int,
+    accumulate: int,
+    validates: bool,
 ) -> TrainingArguments:
     optim = recipe.training
     dtype = _mixed_precision(hardware.dtype, device)
@@ -153,9 +131,9 @@ def _arguments(
         seed=recipe.seed,
         num_train_epochs=optim.epochs,
         max_steps=optim.max_steps or -1,
-        per_device_train_batch_size=optim.batch_size,
+        per_device_train_batch_size=batch_size,
         per_device_eval_batch_size=EVALUATION_BATCH,
-        gradient_accumulation_steps=optim.accumulate,
+        gradient_accumulation_steps=accumulate,
         learning_rate=optim.lr,
         lr_scheduler_type="cosine",
         warmup_steps=optim.warmup_share,
@@ -165,6 +143,8 @@ def _arguments(
         fp16=dtype == "float16",
         dataloader_num_workers=0 if optim.freeze_backbone else hardware.worker_count,
         dataloader_pin_memory=device.type != "cpu",
+        # The backbone is held at first, and its parameters have no gradient then.
+        ddp_find_unused_parameters=not optim.freeze_backbone and recipe.backbone.pretrained,
         remove_unused_columns=False,
         label_names=["labels"],
         logging_strategy="epoch",
@@ -203,7 +183,7 @@ def check_hardware(recipe: Recipe, device: torch.device, hardware: Hardware) -> 
     """
     if recipe.training.log == "trackio" and find_spec("trackio") is None:
         raise RecipeError("training.log is trackio, which is not installed: pip install trackio")
-    if device.index:
+    if device.index and process_count() == 1:
         raise HerbzooError(
             f"training uses the first GPU it sees, not {device}: set CUDA_VISIBLE_DEVICES="
             f"{device.index} and leave out --device"
@@ -219,40 +199,9 @@ def _callbacks(
     callbacks: list[TrainerCallback] = [TimedCheckpoint(recipe.training.checkpoint_minutes)]
     if not recipe.training.freeze_backbone:
         callbacks.append(HeadFirst(model, head_steps if recipe.backbone.pretrained else 0))
-    if recipe.training.log == "tensorboard":
+    if recipe.training.log == "tensorboard" and is_first():
         callbacks.append(TensorBoardCallback(SummaryWriter(str(run.path / "logs"))))
     return callbacks
-
-
-def _rows(prepared: Prepared, part: Collection, augment: Augment | None) -> ImageRows:
-    letterbox = Letterbox(image_spec_of(prepared.processor))
-    labels = class_indices(part, prepared.taxonomy)
-    return ImageRows(part, letterbox, labels, augment, prepared.recipe.seed)
-
-
-def _features(
-    prepared: Prepared,
-    rows: ImageRows,
-    device: torch.device,
-    hardware: Hardware,
-    report: Callable[[str], None],
-) -> FeatureRows:
-    def tell(done: int, total: int) -> None:
-        step = EVALUATION_BATCH * 16
-        if done // step != (done - EVALUATION_BATCH) // step or done == total:
-            report(f"features: {done} of {total} views")
-
-    drawn = rows.augment is not None and rows.augment.strength > 0
-    features = frozen_features(
-        prepared.model,
-        rows,
-        views=prepared.recipe.training.feature_views if drawn else 1,
-        device=device,
-        batch_size=EVALUATION_BATCH,
-        workers=hardware.worker_count,
-        progress=tell,
-    )
-    return FeatureRows(features, rows.labels)
 
 
 def _mixed_precision(dtype: str, device: torch.device) -> str:

@@ -200,8 +200,9 @@ class Identifier:
         try:
             with torch.autocast(self.device.type, dtype=self.dtype, enabled=halved):
                 features = model.backbone(placed)
-            embeddings = model.embed(None, features.float())
-            return model.head.logits(embeddings).float().cpu(), embeddings.cpu()
+            features = features.float()
+            embeddings = model.embed(None, features)
+            return model.score(embeddings, features).float().cpu(), embeddings.cpu()
         except torch.OutOfMemoryError as error:
             raise HerbzooError(
                 f"{self.device} has too little memory for {len(pixels)} images at once: "

@@ -114,7 +114,11 @@ class Head(Protocol):
 
 @runtime_checkable
 class LabelAware(Protocol):
-    """A head that reads the names of its classes."""
+    """A head that is told which taxa its classes are: their names, or how common they are.
+
+    One whose class vectors come from the names alone says so with an attribute
+    `reads_names = True`: only such a head can be aimed at other taxa without training.
+    """
 
     def prepare(self, labels: LabelFacts) -> None:
         """Aims the head at these classes, whose number may differ from before."""
@@ -122,4 +126,31 @@ class LabelAware(Protocol):
 
     def refresh(self) -> None:
         """Recomputes cached class vectors."""
+        ...
+
+
+@runtime_checkable
+class SparselyTrained(Protocol):
+    """A head of which a training step touches a few class vectors only.
+
+    What it names gets sparse gradients in training (`torch.nn.functional.embedding` with
+    `sparse=True`). `HerbTrainer` updates just those rows, and DDP leaves them alone: among several
+    processes the head itself must see to it that all have the same gradient.
+    """
+
+    def sparse_parameters(self) -> list[str]:
+        """Returns the names of these parameters; none where all gradients are dense."""
+        ...
+
+
+@runtime_checkable
+class Extensible(Protocol):
+    """A head that scores by class means of embeddings, and takes new classes without training."""
+
+    def set_prototypes(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Scores by the class means of `[N, D]` with class indices `[N]` from now on."""
+        ...
+
+    def add_classes(self, prototypes: Tensor) -> None:
+        """Adds a class for each of `[N, D]`."""
         ...

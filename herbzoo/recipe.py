@@ -74,6 +74,12 @@ class ImageRecipe:
     """Pixels, a side or [height, width]; 0 for the backbone's own. Sheets do well at a portrait."""
     augment: float = 1.0
     """Strength of the random views in training; 0 for none."""
+    zoom: float = 0.0
+    """Share of the training views that are cropped to the plant."""
+    any_way_up: bool = False
+    """Turn training views by quarter turns too: loose leaves have no upright, sheets do."""
+    recolour: float = 0.0
+    """How far colours stray in training views, from pressed to living; 0 for light alone."""
     mask: list[str] = field(default_factory=list)
     """Zones of a sheet to hide in training: label, barcode, colour_card, border."""
     mask_share: float = 1.0
@@ -110,6 +116,13 @@ class OptimRecipe:
     grad_clip: float = 1.0
     sampling: Literal["shuffle", "class_balanced", "square_root", "domain_paired"] = "shuffle"
     """In what proportion species and domains are drawn."""
+    discriminant: bool = False
+    """Set neck and class vectors in closed form after the last step, by linear discriminants."""
+    stacking_species: int = 0
+    """Species of both domains whose field photos are withheld to learn how much to favour species
+    without any, on field photos; 0 favours none. Needs `discriminant`."""
+    stacking_rounds: int = 3
+    """Times other species are withheld; one with a trained backbone, which must not see them."""
     checkpoint_minutes: float = 10.0
     """Also save within an epoch when this much time has passed."""
     log: Literal["tensorboard", "trackio", "none"] = "tensorboard"
@@ -156,8 +169,11 @@ class Recipe:
             raise RecipeError(f"shares must be at least 0 and below 1, not {shares}")
         if min(steps.batch_size, steps.accumulate, steps.feature_views) < 1:
             raise RecipeError("batch_size, accumulate and feature_views must be at least 1")
-        if steps.epochs <= 0 and steps.max_steps <= 0:
+        closed = steps.discriminant and steps.freeze_backbone  # can do without gradient steps
+        if steps.epochs <= 0 and steps.max_steps <= 0 and not closed:
             raise RecipeError("either epochs or max_steps must be above 0")
+        if steps.stacking_species and not steps.discriminant:
+            raise RecipeError("training.stacking_species needs training.discriminant")
         if steps.lr <= 0:
             raise RecipeError(f"lr must be above 0, not {steps.lr}")
 

@@ -35,6 +35,8 @@ class PartInfo:
     pretrained: str
     """Which pretrained weights there are and where they come from; '' for none."""
     summary: str
+    options: str
+    """What `--set head.NAME=VALUE` can change, with the defaults: `scale=30.0, margin=0.3`."""
 
 
 def names(kind: str, pattern: str = "*") -> list[str]:
@@ -110,6 +112,18 @@ def describe(kind: str, name: str) -> PartInfo:
         parameters=_count_parameters(kind, name, part, owner),
         pretrained=str(getattr(part, "pretrained", "")),
         summary=summary(part),
+        options=_options(kind, name),
+    )
+
+
+def _options(kind: str, name: str) -> str:
+    if kind == "backbones" and is_family(kind, parts.resolve(kind, name)) and ":" not in name:
+        return ""  # its first parameter is the variant
+    defaults = parts.default_options(kind, name)
+    required = inspect.Parameter.empty
+    return ", ".join(
+        option if default is required else f"{option}={default!r}"
+        for option, default in defaults.items()
     )
 
 

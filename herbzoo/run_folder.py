@@ -47,15 +47,14 @@ class RunFolder:
         """Where the trainer's checkpoints are."""
         return self.work / "checkpoints"
 
-    def claim(self, resume: bool) -> None:
-        """Makes the folder ours, or refuses.
+    def check(self, resume: bool) -> None:
+        """Refuses what `claim` would, before anything costs time.
 
         Raises:
             RunError: if it holds a run, other files, or, on a resume, nothing to go on from.
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file: choose another --output")
-        shutil.rmtree(self.done, ignore_errors=True)
         if resume:
             if self.work.is_dir():
                 return
@@ -67,10 +66,19 @@ class RunFolder:
                 f"{self.path} holds an interrupted run: go on with --resume, or choose another "
                 "--output"
             )
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(item != self.done for item in self.path.iterdir()):
             held = "a run" if (self.path / "config.json").is_file() else "other files"
             raise RunError(f"{self.path} already holds {held}: choose another --output")
-        self.work.mkdir(parents=True)
+
+    def claim(self, resume: bool) -> None:
+        """Makes the folder ours, or refuses.
+
+        Raises:
+            RunError: as `check` does.
+        """
+        self.check(resume)
+        shutil.rmtree(self.done, ignore_errors=True)
+        self.work.mkdir(parents=True, exist_ok=resume)
 
     def remember(self, facts: dict[str, Any]) -> None:
         """Keeps what a resumed training must find unchanged."""
@@ -93,6 +101,11 @@ class RunFolder:
                 f"{self.path} cannot be resumed: {', '.join(changed)} changed since it began "
                 f"({before.get(changed[0])} then, {facts[changed[0]]} now)"
             )
+
+    def recall(self, fact: str) -> Any:
+        """Returns what was remembered under a name, or `None`."""
+        path = self.work / "facts.json"
+        return json.loads(path.read_text(encoding="utf-8")).get(fact) if path.is_file() else None
 
     def last_checkpoint(self) -> Path | None:
         """Returns the newest complete checkpoint, and deletes half-written ones."""

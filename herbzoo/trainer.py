@@ -24,11 +24,16 @@ from transformers import (
 from transformers.trainer_utils import rotate_checkpoints
 
 from herbzoo.data.batches import EpochSampler
+from herbzoo.data.sampling import Draw
 from herbzoo.evaluation.metrics import ranked, summarise
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
-from herbzoo.optimisation import parameter_groups
+from herbzoo.optimisation import any_sparse, clip_gradients, create_optimizer
+from herbzoo.processes import agree, process_count
 from herbzoo.recipe import OptimRecipe
 from herbzoo.run_folder import COMPLETE, mark_complete
+
+STEPS_TO_AGREE = 10
+"""Steps after which several processes agree on whether a checkpoint is due by time."""
 
 
 class HerbTrainer(Trainer):
@@ -39,26 +44,38 @@ class HerbTrainer(Trainer):
     does.
     """
 
-    def __init__(self, recipe: OptimRecipe, **kwargs: Any) -> None:
+    def __init__(self, recipe: OptimRecipe, draw: Draw | None = None, **kwargs: Any) -> None:
         super().__init__(
             preprocess_logits_for_metrics=prediction_and_rank,
             compute_metrics=validation_metrics,
             **kwargs,
         )
         self.recipe = recipe
+        self.draw = draw
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> Optimizer:
-        """Creates AdamW over groups by depth."""
+        """Creates AdamW over groups by depth, and beside it what updates sampled classes."""
         if self.optimizer is None:
             unwrapped = self.accelerator.unwrap_model(model or self.model)
-            groups = parameter_groups(unwrapped, self.recipe)
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, unwrapped)
-            self.optimizer = kind(groups, **options)
+            self.optimizer = create_optimizer(unwrapped, self.recipe, kind, options)
         return self.optimizer
+
+    def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
+        if not any_sparse(model.parameters()):
+            return super()._clip_grad_norm(model)
+        self.accelerator.unscale_gradients()
+        return clip_gradients(model.parameters(), self.args.max_grad_norm)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        if grad_norm is None and any_sparse(model.parameters()):
+            self.accelerator.unscale_gradients()
+            grad_norm = clip_gradients(model.parameters(), float("inf"))
+        return super()._get_grad_norm(model, grad_norm)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
-        return EpochSampler(len(rows), self.args.seed, self._train_batch_size)
+        return EpochSampler(len(rows), self.args.seed, self._train_batch_size, self.draw)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         step, folder = self.state.global_step, Path(str(self.args.output_dir))
@@ -66,6 +83,7 @@ class HerbTrainer(Trainer):
         (checkpoint / COMPLETE).unlink(missing_ok=True)  # it may be written a second time
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # each process has written its own part
         self.args.save_total_limit = limit
         if self.args.should_save:
             mark_complete(checkpoint, step)
@@ -118,8 +136,11 @@ class TimedCheckpoint(TrainerCallback):
     ) -> None:
         """Asks for a checkpoint when one is due; the end of an epoch brings its own."""
         ends = control.should_training_stop or float(state.epoch or 0).is_integer()
-        if not ends and time.monotonic() - self.saved > self.seconds:
-            control.should_save = True
+        several = process_count() > 1
+        if ends or (several and state.global_step % STEPS_TO_AGREE):
+            return
+        due = time.monotonic() - self.saved > self.seconds
+        control.should_save |= agree(due, args.device) if several else due
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

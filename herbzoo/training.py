@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,31 @@ import torch
 from transformers import set_seed
 
 from herbzoo.build import LoadedRun, build, choose_device, place
+from herbzoo.closed_form import settle
 from herbzoo.data.batches import image_errors_in_one_line
-from herbzoo.data.readers import open_collection
-from herbzoo.data.records import Collection
+from herbzoo.data.records import Collection, Skipped
 from herbzoo.data.splits import make_split
+from herbzoo.data.unreadable import unreadable
 from herbzoo.errors import DataError, RunError
 from herbzoo.evaluation.evaluate import evaluate, write_metrics
-from herbzoo.fitting import EVALUATION_BATCH, Hardware, Prepared, check_hardware, fit
+from herbzoo.fitting import IMAGES_A_STEP, check_hardware, fit
 from herbzoo.hub.cards import write_card
 from herbzoo.inference import Identifier
+from herbzoo.prepared import EVALUATION_BATCH, Hardware, Prepared
+from herbzoo.processes import (
+    first_goes_first,
+    from_first,
+    is_first,
+    join,
+    leave,
+    own_device,
+    process_count,
+)
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
-from herbzoo.run_folder import RunFolder
+from herbzoo.run_folder import RunFolder, write_json
+from herbzoo.source import SKIPPED_FILE, open_source, read_skipped, without_images, write_skipped
+from herbzoo.stacking import Stacking
 from herbzoo.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -62,25 +76,82 @@ def train(
     """
     started = time.monotonic()
     hardware = hardware or Hardware()
-    device = choose_device(hardware.device)
+    device = own_device(choose_device(hardware.device))
     check_hardware(recipe, device, hardware)
-    collection = open_collection(recipe.data.source, name_column=recipe.data.name_column or None)
-    prepared = _prepare(recipe, collection)
+    collection = open_source(recipe.data)
     run = RunFolder(Path(recipe.output).absolute())
-    run.claim(resume)
-    facts = _facts(prepared)
-    if resume:
-        _refuse_another_recipe(recipe, run)
-        run.check_unchanged(facts)
-    else:
-        recipe.save(run.work)
-        run.remember(facts)
+    join(device)
+    report = report if is_first() else _say_nothing
+    if recipe.data.skip_bad:
+        if is_first():
+            run.check(resume)  # before minutes of decoding
+        collection = _readable(collection, run, device, hardware, report)
+    prepared = _prepare(recipe, collection)
+    with first_goes_first():
+        if is_first():
+            _begin(prepared, run, resume)
+            if collection.skipped:
+                write_skipped(run.work, collection.skipped)
     report(_summary(prepared))
     place(prepared.model, device)
     with run.writing(), image_errors_in_one_line():
-        fit(prepared, run, device, hardware, report)
-        metrics = _finish(prepared, run, device, hardware, time.monotonic() - started, resume)
+        if recipe.training.epochs or recipe.training.max_steps:
+            fit(prepared, run, device, hardware, report)
+        leave()
+        if not is_first():
+            return TrainResult(run.path, None, time.monotonic() - started)
+        stacking = None
+        if recipe.training.discriminant:
+            stacking = settle(prepared, device, hardware, report)
+        metrics = _finish(
+            prepared, run, device, hardware, stacking, time.monotonic() - started, resume
+        )
     return TrainResult(run.path, metrics, time.monotonic() - started)
+
+
+def _readable(
+    collection: Collection,
+    run: RunFolder,
+    device: torch.device,
+    hardware: Hardware,
+    report: Callable[[str], None],
+) -> Collection:
+    """Leaves out images that cannot be decoded; a resumed run keeps to the list it began with."""
+
+    def listed() -> list[tuple[str, str]]:
+        if run.work.is_dir():
+            found: Sequence[Skipped] = read_skipped(run.work)
+        else:
+            report(f"looking for unreadable images among {len(collection):,}")
+            found = unreadable(collection, workers=hardware.worker_count)
+        keys = set(collection.frame["image"])
+        return [(item.where, item.reason) for item in found if item.where in keys]
+
+    kept = without_images(collection, [Skipped(*item) for item in from_first(listed, device)])
+    if kept.skipped:
+        report(
+            f"skipping {len(kept.skipped):,} rows and images that cannot be used, such as "
+            f"{kept.skipped[0].where} ({kept.skipped[0].reason}); {SKIPPED_FILE} lists them"
+        )
+    return kept
+
+
+def _begin(prepared: Prepared, run: RunFolder, resume: bool) -> None:
+    """Takes the run folder and writes down what the training is, or checks that it still is."""
+    run.claim(resume)
+    facts = _facts(prepared)
+    if resume:
+        _refuse_another_recipe(prepared.recipe, run)
+        run.check_unchanged(facts)
+    else:
+        prepared.recipe.save(run.work)
+        optim = prepared.recipe.training
+        facts[IMAGES_A_STEP] = optim.batch_size * optim.accumulate * process_count()
+        run.remember(facts)
+
+
+def _say_nothing(line: str) -> None:
+    """Takes a line of a process that is not the first."""
 
 
 def _refuse_another_recipe(recipe: Recipe, run: RunFolder) -> None:
@@ -160,6 +231,7 @@ def _finish(
     run: RunFolder,
     device: torch.device,
     hardware: Hardware,
+    stacking: Stacking | None,
     seconds: float,
     resumed: bool,
 ) -> dict[str, Any] | None:
@@ -171,6 +243,10 @@ def _finish(
     prepared.processor.save_pretrained(staged)
     prepared.taxonomy.save(staged)
     prepared.recipe.save(staged)
+    if (run.work / SKIPPED_FILE).is_file():
+        shutil.copyfile(run.work / SKIPPED_FILE, staged / SKIPPED_FILE)
+    if stacking is not None:
+        write_json(staged / "stacking.json", stacking.to_dict())
     metrics = None
     if len(prepared.split.test):
         identifier = Identifier.from_pretrained(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from herbzoo.fitting import Hardware
+from herbzoo.prepared import Hardware
 from herbzoo.recipe import compose
 from herbzoo.run_folder import RunFolder
 from herbzoo.trainer import HerbTrainer
@@ -80,7 +80,8 @@ def main() -> None:
         },
     )
     resume = (Path(output) / ".training").is_dir()
-    train(recipe, resume=resume, hardware=Hardware("cpu", workers=0))
+    say = lambda line: print(line, file=sys.stderr)  # noqa: E731
+    train(recipe, resume=resume, hardware=Hardware("cpu", workers=0), report=say)
 
 
 main()

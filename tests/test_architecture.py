@@ -25,8 +25,10 @@ OURS = [
 
 LAYERS = (
     {"errors", "interfaces"},
-    {"modeling", "registry", "taxonomy", "_autoregister"},
-    {"build", "data", "recipe", "conformance"},
+    {"modeling", "registry", "_autoregister"}
+    | {"taxonomy", "names", "name_words", "name_usages", "name_layouts", "name_stream"}
+    | {"name_table", "resolution"},
+    {"build", "data", "recipe", "recipe_values", "conformance"},
     # Anything not named here works on these: training, evaluation, inference, curation, hub, ...
     {"cli", "__main__"},
 )

@@ -190,6 +190,24 @@ class Drifting(Sound):
             self.weight.mul_(1.1)
 
 
+class Furtive(Sound):
+    """Has sparse gradients and tells nobody."""
+
+    def loss(self, embeddings, labels):
+        rows = F.embedding(torch.arange(len(self.weight)), self.weight, sparse=True)
+        return F.cross_entropy(F.linear(embeddings, rows), labels)
+
+
+class Boastful(Sound):
+    def sparse_parameters(self) -> list[str]:
+        return ["weight"]
+
+
+class Mistaken(Furtive):
+    def sparse_parameters(self) -> list[str]:
+        return ["wieght"]
+
+
 @pytest.mark.parametrize(
     ("head", "check", "detail"),
     [
@@ -204,6 +222,9 @@ class Drifting(Sound):
         (Moody, "differs in training only by dropout and norm", "differ by"),
         (Forgetful, "resets every parameter", "bias"),
         (Idle, "sends gradients to every parameter", "unused.weight, unused.bias"),
+        (Furtive, "names its sparse gradients", "names none, but sparse are"),
+        (Boastful, "names its sparse gradients", "gradients of none"),
+        (Mistaken, "names its sparse gradients", "wieght"),
         (Climbing, "learns a separable batch", "top-1 0.00 after 30 steps"),
         (Tabular, "loss is finite for a single item", "must be a scalar"),
         (Naive, "loss is finite for embeddings of zeros", "not finite"),

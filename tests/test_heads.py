@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-
 import pytest
 import torch
 from herbzoo_plugins.heads.arcface import ArcFace
 from herbzoo_plugins.heads.clip_text import ClipText
-from herbzoo_plugins.heads.softmax import Softmax
+from herbzoo_plugins.heads.softmax import Softmax, effective_number_weights
 from tiny import TEXT_CONFIG, tiny_model
 from torch.nn import functional as F
 
@@ -26,84 +23,80 @@ def test_label_smoothing_is_that_of_torch():
     torch.testing.assert_close(head.loss(embeddings, labels), expected)
 
 
-def written_out_arcface(head, embeddings, labels, margin):
-    """The formula of the paper, one angle at a time."""
-    total = 0.0
-    for embedding, label in zip(embeddings, labels, strict=True):
-        scores = []
-        for index, vector in enumerate(head.weight):
-            cosine = torch.dot(embedding, vector) / (embedding.norm() * vector.norm())
-            angle = math.acos(cosine.item()) + (margin if index == label else 0.0)
-            scores.append(head.scale * math.cos(angle))
-        total += math.log(sum(math.exp(s) for s in scores)) - scores[label]
-    return total / len(labels)
+def test_saved_runs_of_before_hold_what_default_options_ask_for():
+    assert Softmax(4, 3).state_dict().keys() == {"classifier.weight", "classifier.bias"}
+    assert ArcFace(4, 3).state_dict().keys() == {"weight", "steps"}
 
 
-def test_arcface_equals_the_formula_of_the_paper():
-    torch.manual_seed(1)
-    head = ArcFace(16, 5, scale=8.0, margin=0.4, margin_warmup_steps=0)
-    embeddings, labels = torch.randn(7, 16), torch.arange(7) % 5
-    expected = written_out_arcface(head, embeddings, labels, 0.4)
-    assert head.loss(embeddings, labels).item() == pytest.approx(expected, rel=1e-5)
+def test_logit_adjustment_adds_the_log_of_each_share_in_the_loss_alone():
+    head = Softmax(8, 4, label_smoothing=0.0, logit_adjustment=1.5)
+    plain = Softmax(8, 4, label_smoothing=0.0)
+    plain.classifier.load_state_dict(head.classifier.state_dict())
+    head.prepare(LabelFacts(NAMES.names, counts=[1, 2, 3, 4]))
+    embeddings, labels = torch.randn(6, 8), torch.arange(6) % 4
+    torch.testing.assert_close(head.logits(embeddings), plain.logits(embeddings))
+    adjusted = plain.logits(embeddings) + 1.5 * torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    torch.testing.assert_close(head.loss(embeddings, labels), F.cross_entropy(adjusted, labels))
 
 
-def test_arcface_scores_know_no_margin():
-    head = ArcFace(16, 5, scale=8.0, margin=0.4, margin_warmup_steps=0)
-    embeddings = torch.randn(3, 16)
-    expected = 8.0 * F.cosine_similarity(embeddings[:, None], head.weight[None], dim=-1)
-    torch.testing.assert_close(head.logits(embeddings), expected)
+def test_class_weights_follow_the_effective_number_of_images():
+    counts = torch.tensor([1.0, 10.0, 100.0])
+    beta = 0.9
+    numbers = torch.tensor([sum(beta**k for k in range(int(n))) for n in counts])
+    weights = effective_number_weights(counts, beta)
+    torch.testing.assert_close(weights / weights[0], numbers[0] / numbers)
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_arcface_is_finite_where_the_cosine_is_one_or_minus_one(sign, dtype):
-    head = ArcFace(16, 5, scale=64.0, margin=0.5, margin_warmup_steps=0)
-    embeddings = (sign * head.weight.detach() * 100).to(dtype).requires_grad_()
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
-        loss = head.loss(embeddings, torch.arange(5))
-    loss.backward()
-    assert torch.isfinite(loss)
-    assert torch.isfinite(embeddings.grad).all() and torch.isfinite(head.weight.grad).all()
+def test_a_batch_of_one_rare_class_weighs_more_than_one_of_a_common_class():
+    head = Softmax(8, 4, class_weighting=0.99)
+    head.prepare(LabelFacts(NAMES.names, counts=[1, 100, 100, 100]))
+    plain = Softmax(8, 4)
+    plain.classifier.load_state_dict(head.classifier.state_dict())
+    embeddings = torch.randn(3, 8)
+    for label in (0, 1):
+        labels = torch.full((3,), label)
+        weighted = head.loss(embeddings, labels) / plain.loss(embeddings, labels)
+        assert weighted.item() == pytest.approx(head.class_weights[label].item(), rel=1e-5)
+    assert head.class_weights[0] > 10 * head.class_weights[1]
 
 
-def test_arcface_loss_never_falls_as_the_true_angle_widens():
-    head = ArcFace(2, 2, scale=1.0, margin=0.5, margin_warmup_steps=0)
-    with torch.no_grad():
-        head.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
-    angles = torch.linspace(0.0, -math.pi, 200)  # away from the other class's vector first
-    own = torch.cos(angles)
-    widened = []
-    for cosine in own:
-        other = torch.zeros(1, 2)
-        target = cosine.view(1, 1).clamp(-1 + 1e-6, 1 - 1e-6)
-        head.cosines = lambda _, c=target, o=other: torch.cat([c, o[:, :1]], dim=1)
-        widened.append(head.loss(other, torch.tensor([0])).item())
-    assert all(after >= before - 1e-6 for before, after in pairwise(widened))
+def test_what_softmax_knows_of_the_counts_is_saved_and_survives_unknown_counts():
+    options = {"logit_adjustment": 1.0, "class_weighting": 0.9}
+    head = Softmax(8, 4, **options)
+    assert not head.log_shares.any(), "until it is told, all are equally common"
+    head.prepare(LabelFacts(NAMES.names, counts=[0, 2, 3, 4]))
+    assert head.log_shares.isfinite().all()
+    loaded = Softmax(8, 4, **options)
+    loaded.load_state_dict(head.state_dict())
+    loaded.prepare(LabelFacts(NAMES.names))
+    assert torch.equal(loaded.log_shares, head.log_shares)
+    loaded.prepare(LabelFacts(["Acer rubrum", "Quercus alba"], counts=[5, 5]))
+    assert loaded.logits(torch.randn(2, 8)).shape == (2, 2)
+    assert loaded.log_shares.shape == loaded.class_weights.shape == (2,)
 
 
-def test_the_margin_warms_up_with_training_steps_and_the_steps_are_saved():
-    head = ArcFace(4, 3, margin=0.4, margin_warmup_steps=4)
-    margins = []
-    for _ in range(6):
-        margins.append(float(head.current_margin()))
-        head.loss(torch.randn(2, 4), torch.tensor([0, 1]))
-    assert margins == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.4])
-    head.eval()
-    head.loss(torch.randn(2, 4), torch.tensor([0, 1]))
-    assert head.state_dict()["steps"] == 6, "evaluation is no training step"
+def test_cosine_scores_do_not_depend_on_any_length():
+    head = Softmax(8, 4, cosine=True, scale=5.0)
+    embeddings = torch.randn(3, 8)
+    expected = 5 * F.cosine_similarity(embeddings[:, None], head.classifier.weight[None], dim=-1)
+    torch.testing.assert_close(head.logits(7 * embeddings), expected)
+    assert head.classifier.bias is None
 
 
-def test_of_several_centres_the_nearest_counts():
-    head = ArcFace(2, 2, scale=1.0, sub_centers=2)
-    with torch.no_grad():
-        head.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]))
-    scores = head.logits(torch.tensor([[0.0, 3.0], [-2.0, 0.0]]))
-    torch.testing.assert_close(scores, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
-
-
-def test_arcface_refuses_options_that_make_no_sense():
-    with pytest.raises(ValueError, match="margin"):
-        ArcFace(4, 3, margin=2.0)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"label_smoothing": 1.0},
+        {"logit_adjustment": -1.0},
+        {"class_weighting": 1.0},
+        {"scale": 0.0},
+    ],
+    ids=str,
+)
+def test_softmax_refuses_options_that_make_no_sense(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Softmax(4, 3, **wrong)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from tiny import coloured_leaves
 
 import herbzoo.cli
 from herbzoo.build import load_run
-from herbzoo.fitting import Hardware
 from herbzoo.inference import Identifier
+from herbzoo.prepared import Hardware
 from herbzoo.recipe import Recipe
 from herbzoo.training import TrainResult, train
 

@@ -17,7 +17,7 @@ from herbzoo.conformance.subject import (
     OTHER_FACTS,
     Subject,
 )
-from herbzoo.interfaces import Head, LabelAware
+from herbzoo.interfaces import Head, LabelAware, SparselyTrained
 
 TOY_STEPS = 30
 
@@ -38,6 +38,7 @@ def check_head_subject(subject: Subject, listener: Listener) -> tuple[Check, ...
         module.differs_in_training_only_by_dropout_and_norm,
         resets_every_parameter,
         sends_gradients_to_every_parameter,
+        names_its_sparse_gradients,
         learns_a_separable_batch,
         loss_is_finite_with_one_class_in_the_batch,
         loss_is_finite_for_a_single_item,
@@ -99,6 +100,27 @@ def sends_gradients_to_every_parameter(subject: Subject) -> str:
     return module.expect_gradients(part)
 
 
+def names_its_sparse_gradients(subject: Subject) -> str:
+    """`sparse_parameters()` lists what has sparse gradients in training, and nothing else has.
+
+    The trainer gives them an optimiser of their own, and DDP leaves them to the head.
+    """
+    part = subject.build().train()
+    named = set(part.sparse_parameters()) if isinstance(part, SparselyTrained) else set()
+    unknown = sorted(named - {name for name, _ in part.named_parameters()})
+    if unknown:
+        raise Nonconformity(f"it names {', '.join(unknown)}, but has no such parameter")
+    embeddings, labels = _separable_batch()
+    part.loss(embeddings, labels).backward()
+    sparse = {n for n, p in part.named_parameters() if p.grad is not None and p.grad.is_sparse}
+    if sparse != named:
+        raise Nonconformity(
+            f"sparse_parameters() names {sorted(named) or 'none'}, "
+            f"but sparse are the gradients of {sorted(sparse) or 'none'}"
+        )
+    return ", ".join(sorted(named)) or "it has none"
+
+
 def learns_a_separable_batch(subject: Subject) -> str:
     """Thirty steps of Adam lower the loss and name a toy batch better than chance.
 
@@ -115,6 +137,9 @@ def learns_a_separable_batch(subject: Subject) -> str:
         loss = part.loss(rest(embeddings), labels)
         optimizer.zero_grad()
         loss.backward()
+        for parameter in trainable:
+            if parameter.grad is not None and parameter.grad.is_sparse:  # Adam takes none
+                parameter.grad = parameter.grad.to_dense()
         optimizer.step()
         losses.append(loss.item())
     with torch.no_grad():

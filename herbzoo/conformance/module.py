@@ -138,6 +138,8 @@ def expect_same(one: Tensor, other: Tensor, what: str) -> None:
 
 def expect_finite(values: Tensor, what: str) -> None:
     """Raises if there is an infinite value or one that is no number."""
+    if values.is_sparse:
+        values = values.coalesce().values()
     wrong = int((~values.isfinite()).sum())
     if wrong:
         raise Nonconformity(f"{what}: {wrong} of {values.numel()} values are not finite")

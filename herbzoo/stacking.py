@@ -1,0 +1,144 @@
+"""How much to favour species without field photos, learned on species whose photos are withheld.
+
+The offset of `herbzoo.modeling.stacking_herbzoo` must not be chosen on test rows, and of the
+species it is for there is no field photo. So it is chosen on species that have some: these are
+withheld, and the offset that serves the withheld and the others alike is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from herbzoo.data.batches import class_indices
+from herbzoo.data.records import FIELD, HERBARIUM
+from herbzoo.data.splits import hold_out
+from herbzoo.errors import DataError
+from herbzoo.prepared import Prepared
+
+SEEN_SHARE = 0.25
+"""Share of the field photos of all other species that is measured on, too."""
+STEPS = 101
+"""Offsets that are tried."""
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """Training rows that an offset is chosen on."""
+
+    rows: np.ndarray
+    """Mask of the training rows that are withheld, of both kinds."""
+    unseen: np.ndarray
+    """Mask of those, over the training rows, whose species keeps no field photo."""
+    species: tuple[str, ...]
+
+    @property
+    def seen_count(self) -> int:
+        """How many of the rows are of species that keep field photos."""
+        return int((self.rows & ~self.unseen).sum())
+
+
+@dataclass(frozen=True)
+class Round:
+    """What the offset does to the withheld rows of one round."""
+
+    species: tuple[str, ...]
+    """Those whose field photos were withheld."""
+    unseen: int
+    """Field photos of them."""
+    seen: int
+    """Withheld field photos of the others."""
+    before: float
+    """Harmonic mean of the top-1 on both, without an offset."""
+    after: float
+    """The same with the offset chosen over all rounds."""
+
+
+@dataclass(frozen=True)
+class Stacking:
+    """A chosen offset and how it was found: what `stacking.json` holds."""
+
+    offset: float
+    """Added to the logits of species without field photos, on field photos."""
+    favoured: int
+    """Species it is added for."""
+    rounds: tuple[Round, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns nested plain values."""
+        return asdict(self)
+
+
+def withheld(prepared: Prepared, turn: int) -> Withheld:
+    """Chooses the rows of a round, by the recipe's seed and the number of the round.
+
+    Raises:
+        DataError: if too few species have both domains.
+    """
+    train, recipe = prepared.split.train, prepared.recipe
+    labels = class_indices(train, prepared.taxonomy)
+    domains = train.column("basisOfRecord").to_numpy(dtype=object)
+    field = domains == FIELD
+    both = np.intersect1d(labels[field], labels[domains == HERBARIUM])
+    wanted = recipe.training.stacking_species
+    if len(both) < 2 * wanted:
+        raise DataError(
+            f"training.stacking_species is {wanted}, and {len(both)} species have both {HERBARIUM} "
+            f"and {FIELD} rows to train on: at least twice as many are needed"
+        )
+    order = np.random.default_rng((recipe.seed, 1)).permutation(both)
+    chosen = np.roll(order, -turn * wanted)[:wanted]
+    unseen = field & np.isin(labels, chosen)
+    others = np.flatnonzero(field & ~unseen)
+    _, seen_rows = hold_out(train.select(others), SEEN_SHARE, recipe.seed + turn)
+    seen = field & ~unseen & train.frame["image"].isin(seen_rows.frame["image"]).to_numpy()
+    names = tuple(sorted(prepared.taxonomy.taxa[label].scientificName for label in chosen))
+    return Withheld(unseen | seen, unseen, names)
+
+
+def choose_offset(
+    scores: Sequence[Tensor],
+    truth: Sequence[Tensor],
+    unseen: Sequence[Tensor],
+    favoured: Sequence[Tensor],
+) -> tuple[float, list[tuple[float, float]]]:
+    """Chooses the offset with the best harmonic mean, averaged over rounds.
+
+    Args:
+        scores: of each round, logits `[N, C]` of the withheld rows.
+        truth: class indices `[N]`.
+        unseen: whether a row's species had no field photo in training, `[N]`.
+        favoured: which classes had none, `[C]`.
+
+    Returns:
+        The offset, and of each round the harmonic mean without and with it.
+    """
+    need = torch.cat([_needed(*one) for one in zip(scores, favoured, strict=True)])
+    tried = torch.linspace(0, max(0.0, float(need.quantile(0.99))), STEPS).tolist()
+    means = np.array(
+        [
+            [harmonic(logits + offset * other, label, new) for offset in tried]
+            for logits, label, new, other in zip(scores, truth, unseen, favoured, strict=True)
+        ]
+    )
+    best = int(means.mean(axis=0).argmax())
+    return tried[best], [(float(row[0]), float(row[best])) for row in means]
+
+
+def harmonic(scores: Tensor, truth: Tensor, unseen: Tensor) -> float:
+    """Returns the harmonic mean of the top-1 on rows of seen and of unseen species."""
+    right = scores.argmax(dim=1) == truth
+    seen_top1, unseen_top1 = (float(right[rows].float().mean()) for rows in (~unseen, unseen))
+    return 2 * seen_top1 * unseen_top1 / max(seen_top1 + unseen_top1, 1e-12)
+
+
+def _needed(scores: Tensor, favoured: Tensor) -> Tensor:
+    """Returns by how much the best class without photos is behind the best of the others."""
+    behind = scores.masked_fill(favoured, -torch.inf).amax(dim=1)
+    ahead = scores.masked_fill(~favoured, -torch.inf).amax(dim=1)
+    return behind - ahead
