@@ -13,6 +13,19 @@ from herbzoo.prepared import Hardware, Prepared, kept_features
 from herbzoo.stacking import Round, Stacking, choose_offset, withheld
 
 
+def check_closed_form(prepared: Prepared) -> None:
+    """Refuses what `settle` could not do, before anything is computed or written.
+
+    Raises:
+        RecipeError: if neck or head cannot be set in closed form.
+        DataError: if too few species have both domains to learn an offset from.
+    """
+    if prepared.recipe.training.discriminant:
+        check_discriminant(prepared.model)
+    if prepared.recipe.training.stacking_species:
+        withheld(prepared, 0)
+
+
 def settle(
     prepared: Prepared, device: torch.device, hardware: Hardware, report: Callable[[str], None]
 ) -> Stacking | None:
@@ -26,13 +39,8 @@ def settle(
 
     Returns:
         The offset and how it was found; `None` without stacking.
-
-    Raises:
-        RecipeError: if neck or head cannot be set in closed form.
-        DataError: if too few species have both domains to learn an offset from.
     """
     model, optim = prepared.model, prepared.recipe.training
-    check_discriminant(model)
     train = prepared.split.train
     model.hold_backbone(True)
     model.eval()

@@ -15,7 +15,7 @@ import torch
 from transformers import set_seed
 
 from herbzoo.build import LoadedRun, build, choose_device, place
-from herbzoo.closed_form import settle
+from herbzoo.closed_form import check_closed_form, settle
 from herbzoo.data.batches import image_errors_in_one_line
 from herbzoo.data.records import Collection, Skipped
 from herbzoo.data.splits import make_split
@@ -87,6 +87,7 @@ def train(
             run.check(resume)  # before minutes of decoding
         collection = _readable(collection, run, device, hardware, report)
     prepared = _prepare(recipe, collection)
+    check_closed_form(prepared)
     with first_goes_first():
         if is_first():
             _begin(prepared, run, resume)
