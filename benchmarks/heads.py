@@ -57,9 +57,9 @@ def make(name: str, classes: int, width: int, rate: float, device: str) -> tuple
             sampled = name == "arcface sampled"
             head = ArcFace(width, classes, margin=0.3, sample_rate=rate if sampled else 1.0)
     if name == "arcface sampled":
-        from herbzoo.optimisation import SPARSE_LR
+        from herbzoo.recipe import OptimRecipe
 
-        return head.train(), torch.optim.SGD(head.parameters(), lr=SPARSE_LR)
+        return head.train(), torch.optim.SGD(head.parameters(), lr=OptimRecipe().sparse_lr)
     return head.train(), torch.optim.AdamW(head.parameters(), lr=2e-3, fused=True)
 
 

@@ -10,7 +10,7 @@ from herbzoo.build import place
 from herbzoo.data.records import FIELD
 from herbzoo.discriminant import check_discriminant, field_direction, fit_discriminant
 from herbzoo.prepared import Hardware, Prepared, kept_features
-from herbzoo.stacking import Round, Stacking, choose_offset, withheld
+from herbzoo.stacking import Round, Stacking, choose_offset, turns, withheld
 
 
 def check_closed_form(prepared: Prepared) -> None:
@@ -18,12 +18,13 @@ def check_closed_form(prepared: Prepared) -> None:
 
     Raises:
         RecipeError: if neck or head cannot be set in closed form.
-        DataError: if too few species have both domains to learn an offset from.
+        DataError: if too few species or field photos are there to learn an offset from.
     """
     if prepared.recipe.training.discriminant:
         check_discriminant(prepared.model)
     if prepared.recipe.training.stacking_species:
-        withheld(prepared, 0)
+        for turn in turns(prepared.recipe.training):
+            withheld(prepared, turn)
 
 
 def settle(
@@ -52,16 +53,13 @@ def settle(
 
     def fit(chosen: torch.Tensor) -> torch.Tensor:
         """Fits on some of the images; returns which classes have no field photo among them."""
-        views = rows.features[:, chosen].flatten(0, 1)
-        times = len(rows.features)
-        fit_discriminant(model, views, labels[chosen].repeat(times), field[chosen].repeat(times))
+        fit_discriminant(model, rows.features, labels, field, chosen)
         known = torch.bincount(labels[chosen & field], minlength=len(prepared.taxonomy))
         return known == 0
 
     stacking = None
     if optim.stacking_species:
-        turns = range(optim.stacking_rounds if optim.freeze_backbone else 1)
-        parts = [withheld(prepared, turn) for turn in turns]
+        parts = [withheld(prepared, turn) for turn in turns(optim)]
         scores, favoured = [], []
         for part in parts:
             favoured.append(fit(torch.from_numpy(~part.rows)))

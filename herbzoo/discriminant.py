@@ -8,12 +8,13 @@ domain among it, over all classes, and so lends it to those.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from herbzoo.errors import RecipeError
+from herbzoo.errors import RecipeError, RunError
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
 from herbzoo.modeling.necks_herbzoo import LinearBatchNorm
 
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 SHRINKAGE = 0.1
 """How far the covariance within classes is drawn to a multiple of the identity; features are many
 and images few (Ledoit and Wolf 2004, doi:10.1016/S0047-259X(03)00096-4)."""
+BLOCK = 8192
+"""Images whose features are looked at together."""
+MOST_TO_TELL = 20_000
+"""Images of a domain that suffice to tell it from the other."""
 
 
 def check_discriminant(model: HerbForImageClassification) -> None:
@@ -42,33 +47,42 @@ def check_discriminant(model: HerbForImageClassification) -> None:
 
 @torch.no_grad()
 def fit_discriminant(
-    model: HerbForImageClassification, features: Tensor, labels: Tensor, field: Tensor
+    model: HerbForImageClassification,
+    features: Tensor,
+    labels: Tensor,
+    field: Tensor,
+    chosen: Tensor | None = None,
 ) -> None:
     """Sets neck and class means from the features of training images.
 
     The neck becomes the projection onto the directions that separate classes best, relative to the
     variation within them (Fisher 1936, doi:10.1111/j.1469-1809.1936.tb02137.x; Rao 1948); the
     embedding of `D` values then has at most `min(D, C - 1)` that are not zero. Both domains weigh
-    the same in the mean of a class and in the variation within classes.
+    the same in the mean of a class and in the variation within classes. Where nothing varies
+    within classes, every direction counts the same.
 
     Args:
         model: with a linear neck, and a head that takes class means.
-        features: `[N, F]` of the backbone.
-        labels: class indices `[N]`; every class has one image at least.
+        features: `[N, F]` of the backbone, or `[views, N, F]`; they are read a block at a time.
+        labels: class indices `[N]`; every class has one chosen image at least.
         field: whether each is a field photo, `[N]`.
+        chosen: which images to learn from, `[N]`; all, if not given.
+
+    Raises:
+        RunError: if features are not finite, as those of a training that has diverged.
     """
-    features = features.double()
+    views = features if features.ndim == 3 else features.unsqueeze(0)
+    rows = torch.arange(len(labels)) if chosen is None else chosen.nonzero().squeeze(1)
     classes = int(labels.max()) + 1
-    per_domain = [_means(features[rows], labels[rows], classes) for rows in (~field, field)]
-    there = torch.stack([known for _, known in per_domain]).unsqueeze(-1)
-    means = torch.stack([mean for mean, _ in per_domain])
-    means = (means * there).sum(0) / there.sum(0).clamp(min=1)
-    apart = features - means[labels]
-    shares = [1 / int(rows.sum()) for rows in (~field, field) if rows.any()]
-    weights = torch.where(field, shares[-1], shares[0]) / len(shares)
-    within = (apart * weights.unsqueeze(1)).T @ apart
+    means = _class_means(views, rows, labels, field, classes)
+    within = _variation_within(views, rows, means, labels, field)
+    scale = within.diagonal().mean()
+    if not torch.isfinite(within).all():
+        raise RunError(
+            "the backbone's features are not finite, so its training has diverged: lower --lr"
+        )
     identity = torch.eye(len(within), dtype=within.dtype)
-    within = (1 - SHRINKAGE) * within + SHRINKAGE * within.diagonal().mean() * identity
+    within = (1 - SHRINKAGE) * within + SHRINKAGE * scale * identity if scale > 0 else identity
     root = torch.linalg.cholesky(within)
     centre = means.mean(0)
     whitened = torch.linalg.solve_triangular(root, (means - centre).T, upper=False).T
@@ -86,7 +100,7 @@ def field_direction(features: Tensor, field: Tensor) -> tuple[Tensor, float]:
     """Fits a logistic regression that tells field photos from sheets.
 
     Args:
-        features: `[N, F]`.
+        features: `[N, F]`; of a domain with very many images, some at even distances are taken.
         field: whether each is a field photo, `[N]`; both kinds occur.
 
     Returns:
@@ -96,22 +110,55 @@ def field_direction(features: Tensor, field: Tensor) -> tuple[Tensor, float]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    rows = torch.cat([_some(domain.nonzero().squeeze(1)) for domain in (~field, field)])
+    known, truth = features[rows].double().numpy(), field[rows].numpy()
     steps = make_pipeline(
         StandardScaler(), LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000)
-    ).fit(features.double().numpy(), field.numpy())
+    ).fit(known, truth)
     scaler, regression = steps[0], steps[1]
     weights = regression.coef_[0] / scaler.scale_
     intercept = float(regression.intercept_[0] - weights @ scaler.mean_)
-    logger.info("field photos told from sheets: %.3f", steps.score(features.numpy(), field.numpy()))
+    logger.info("field photos told from sheets: %.3f", steps.score(known, truth))
     return torch.from_numpy(np.asarray(weights, dtype=np.float32)), intercept
 
 
-def _means(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Returns class means `[C, F]`, and which classes there are."""
-    sums = torch.zeros(classes, features.shape[1], dtype=features.dtype)
-    sums.index_add_(0, labels, features)
-    counts = torch.bincount(labels, minlength=classes)
-    return sums / counts.clamp(min=1).unsqueeze(1), counts > 0
+def _some(rows: Tensor) -> Tensor:
+    return rows[:: max(1, -(-len(rows) // MOST_TO_TELL))]
+
+
+def _blocks(views: Tensor, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields features of some rows in double precision, and which rows they are, view by view."""
+    for view in views:
+        for block in rows.split(BLOCK):
+            yield view[block].double(), block
+
+
+def _class_means(
+    views: Tensor, rows: Tensor, labels: Tensor, field: Tensor, classes: int
+) -> Tensor:
+    """Returns class means `[C, F]`, in which both domains weigh the same where there are both."""
+    cells = labels + classes * field  # classes on sheets, then classes on photos
+    sums = torch.zeros(2 * classes, views.shape[-1], dtype=torch.double)
+    for values, block in _blocks(views, rows):
+        sums.index_add_(0, cells[block], values)
+    counts = torch.bincount(cells[rows], minlength=2 * classes).unsqueeze(1) * len(views)
+    means = (sums / counts.clamp(min=1)).view(2, classes, -1)
+    there = (counts > 0).view(2, classes, 1)
+    return means.sum(0) / there.sum(0).clamp(min=1)
+
+
+def _variation_within(
+    views: Tensor, rows: Tensor, means: Tensor, labels: Tensor, field: Tensor
+) -> Tensor:
+    """Returns the covariance within classes `[F, F]`, in which both domains weigh the same."""
+    domains = [int(found.sum()) * len(views) for found in (~field[rows], field[rows])]
+    shares = torch.tensor([1 / max(count, 1) for count in domains], dtype=torch.double)
+    shares /= sum(count > 0 for count in domains)
+    within = torch.zeros(views.shape[-1], views.shape[-1], dtype=torch.double)
+    for values, block in _blocks(views, rows):
+        apart = values - means[labels[block]]
+        within += (apart * shares[field[block].long()].unsqueeze(1)).T @ apart
+    return within
 
 
 def _set_neck(neck: LinearBatchNorm, projection: Tensor, centre: Tensor) -> None:

@@ -67,7 +67,7 @@ def frozen_features(
         except (SafetensorError, KeyError) as error:
             logger.warning("recomputing damaged features %s: %s", kept, error)
     model.backbone.eval()
-    done, blocks = 0, []
+    done, features = 0, torch.empty(0)
     for view in range(views):
         loader = DataLoader(
             _View(rows, view), batch_size=batch_size, num_workers=workers, pin_memory=False
@@ -75,16 +75,19 @@ def frozen_features(
         for pixels in loader:
             with torch.inference_mode():
                 computed = model.backbone(pixels.to(device)).float().cpu()
-            blocks.append(computed)
+            if not done:  # at once, as two copies of it may not fit
+                features = torch.empty(views * len(rows), computed.shape[-1])
+            features[done : done + len(computed)] = computed
             done += len(computed)
             if progress is not None:
                 progress(done, views * len(rows))
-    features = torch.cat(blocks).view(views, len(rows), -1)
+    features = features.view(views, len(rows), -1)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
-        save_file({"features": features.contiguous()}, partial)
+        save_file({"features": features}, partial)
         os.replace(partial, kept)
+        features = load_file(kept)["features"]  # read where it is needed, and not kept in memory
     return features
 
 
@@ -123,6 +126,9 @@ def _kept_file(model: HerbForImageClassification, rows: ImageRows, views: int) -
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     for fingerprint in images:
         digest.update(fingerprint.encode() + b"\0")
+    if rows.mask:  # which sees sheets and field photos with other eyes
+        for domain in rows.collection.frame["basisOfRecord"]:
+            digest.update(domain.encode() + b"\0")
     return cache_folder() / f"{digest.hexdigest()[:32]}.safetensors"
 
 

@@ -17,15 +17,6 @@ from torch.optim import SGD, Optimizer
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
 from herbzoo.recipe import OptimRecipe
 
-SPARSE_LR = 2.0
-"""Peak learning rate of sparse rows, where the recipe has none.
-
-A cosine does not change with the length of its vector, so the gradient stands at right angles to
-the vector and every step makes it longer: the angle moves by `lr / length ** 2`, which falls by
-itself as in a row-wise Adagrad (Arora et al. 2019, arXiv:1812.03981), with no state to keep. That
-is why this rate is so large, and why it matters little: see `benchmarks/sparse_optimiser.py`.
-"""
-
 
 def create_optimizer(
     model: HerbForImageClassification,
@@ -34,6 +25,12 @@ def create_optimizer(
     options: dict[str, Any],
 ) -> Optimizer:
     """Creates the optimiser of all trainable parameters.
+
+    Rows with sparse gradients get plain SGD. They are directions: a cosine does not change with the
+    length of its vector, so the gradient stands at right angles to it and every step makes it
+    longer. The angle moves by `lr / length ** 2`, which falls by itself as in a row-wise Adagrad
+    (Arora et al. 2019, arXiv:1812.03981), with no state to keep. That is why `sparse_lr` is so
+    large, and why it matters little: see `benchmarks/sparse_optimiser.py`.
 
     Args:
         model: not wrapped.
@@ -45,8 +42,8 @@ def create_optimizer(
     rows = [model.get_parameter(name) for name in model.sparse_parameters()]
     if not rows:
         return dense
-    rate = getattr(recipe, "sparse_lr", SPARSE_LR)
-    return DenseAndSparse(dense, SGD([{"params": rows, "lr": rate}], weight_decay=0.0))
+    sparse = SGD([{"params": rows, "lr": recipe.sparse_lr}], weight_decay=0.0)
+    return DenseAndSparse(dense, sparse)
 
 
 def parameter_groups(

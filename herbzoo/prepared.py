@@ -13,6 +13,7 @@ from herbzoo.build import image_spec_of
 from herbzoo.data.batches import FeatureRows, ImageRows, class_indices
 from herbzoo.data.masking import MaskZones
 from herbzoo.data.records import Collection
+from herbzoo.data.sampling import check_sampling
 from herbzoo.data.splits import Split
 from herbzoo.data.transforms import Augment, Letterbox, Reframe
 from herbzoo.errors import HerbzooError
@@ -59,6 +60,16 @@ class Prepared:
     taxonomy: Taxonomy
     model: HerbForImageClassification
     processor: CLIPImageProcessor
+
+    def __post_init__(self) -> None:
+        """Refuses views and samplings that the rows do not allow, before anything is written.
+
+        Raises:
+            RecipeError: if there is no such zone to mask.
+            DataError: if domains are to be paired and no species has both.
+        """
+        rows = self.training_rows(self.split.train)
+        check_sampling(self.recipe.training.sampling, rows.collection, rows.labels)
 
     def rows(self, part: Collection) -> ImageRows:
         """Returns the images of some rows as they are, to measure on."""

@@ -9,12 +9,16 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import distributed
 
 from herbzoo.errors import RunError
+
+PATIENCE = timedelta(days=7)
+"""How long the others wait for the first process, which may decode or embed all images before."""
 
 
 def process_count() -> int:
@@ -28,10 +32,20 @@ def is_first() -> bool:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Returns the device of this process: with several GPUs, that of its number on the machine."""
-    if process_count() > 1 and device.type == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return device
+    """Returns the device of this process: with several GPUs, that of its number on the machine.
+
+    Raises:
+        RunError: if there are more processes than GPUs.
+    """
+    if process_count() == 1 or device.type != "cuda":
+        return device
+    number, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= there:
+        raise RunError(
+            f"process {number + 1} of this machine has no GPU, as there are {there}: start as many "
+            "processes as GPUs, or give --device cpu"
+        )
+    return torch.device("cuda", number)
 
 
 def join(device: torch.device) -> None:
@@ -41,7 +55,8 @@ def join(device: torch.device) -> None:
 
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        PartialState(cpu=device.type == "cpu")  # the Trainer finds and uses it
+        # The Trainer finds and uses it. The launcher ends all processes when one fails.
+        PartialState(cpu=device.type == "cpu", timeout=PATIENCE)
 
 
 def leave() -> None:

@@ -6,10 +6,12 @@ Flags win over `--set`, `--set` over the recipe file, the file over the defaults
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +24,24 @@ from herbzoo.recipe_values import construct
 SCHEMA_VERSION = 1
 FILE_NAME = "recipe.yaml"
 DEFAULT_NECK = "linear_bn"
+PARTS = ("backbone", "neck", "head")
+RANGES = {
+    "seed": (0, math.inf),
+    "image.augment": (0, 4),
+    "image.zoom": (0, 1),
+    "image.recolour": (0, 8),
+    "image.mask_share": (0, 1),
+    "training.epochs": (0, math.inf),
+    "training.max_steps": (0, math.inf),
+    "training.backbone_lr_scale": (0, math.inf),
+    "training.layer_decay": (0, 1),
+    "training.weight_decay": (0, math.inf),
+    "training.head_epochs": (0, math.inf),
+    "training.patience": (0, math.inf),
+    "training.stacking_species": (0, math.inf),
+    "training.stacking_rounds": (1, math.inf),
+}
+"""Least and most of what a recipe may ask for, ends included; beyond, views cannot be drawn."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,8 @@ class OptimRecipe:
     """Batches whose gradients are added up to one step."""
     lr: float = 2e-3
     """Peak learning rate of neck and head."""
+    sparse_lr: float = 2.0
+    """Learning rate of class vectors with sparse gradients, which plain SGD updates."""
     backbone_lr_scale: float = 0.25
     """Learning rate of the backbone's last block, relative to `lr`."""
     layer_decay: float = 0.9
@@ -163,6 +185,7 @@ class Recipe:
         if not self.output:
             name = f"{self.backbone.name}-{self.head.name}".replace(":", "-")
             object.__setattr__(self, "output", str(Path("runs") / name))
+        _check_ranges(self)
         steps = self.training
         shares = (self.data.validation_share, self.data.test_share, steps.warmup_share)
         if not all(0 <= share < 1 for share in shares):
@@ -174,7 +197,7 @@ class Recipe:
             raise RecipeError("either epochs or max_steps must be above 0")
         if steps.stacking_species and not steps.discriminant:
             raise RecipeError("training.stacking_species needs training.discriminant")
-        if steps.lr <= 0:
+        if not 0 < steps.lr < math.inf:
             raise RecipeError(f"lr must be above 0, not {steps.lr}")
 
     @classmethod
@@ -227,6 +250,9 @@ def compose(recipe: str | Path | None, settings: Sequence[str], flags: Mapping[s
         RecipeError: on anything that does not fit.
     """
     values = read_yaml(find_recipe(str(recipe))) if recipe else {}
+    parts = {key: value for key, value in flags.items() if key in PARTS and value is not None}
+    for key, value in parts.items():  # first, as settings may be about the options of these parts
+        _assign(values, key, value)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -285,7 +311,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     """Sets a dotted key; an unknown key of a part is one of the part's own options."""
     path = key.split(".")
     known = {"name", "options", "pretrained"}
-    if len(path) == 2 and path[0] in ("backbone", "neck", "head") and path[1] not in known:
+    if len(path) == 2 and path[0] in PARTS and path[1] not in known:
         path = [path[0], "options", path[1]]
     inner = values
     for step in path[:-1]:
@@ -294,7 +320,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
         inner = inner.setdefault(step, {})
         if not isinstance(inner, dict):
             raise RecipeError(f"{key!r} cannot be set: {step!r} holds no keys")
-    if path[-1] not in ("backbone", "neck", "head") or not isinstance(value, str):
+    if path[-1] not in PARTS or not isinstance(value, str):
         inner[path[-1]] = value
         return
     before = inner.get(path[-1])
@@ -302,6 +328,14 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
         before["name"] = value
     else:  # another part has other options
         inner[path[-1]] = {"name": value}
+
+
+def _check_ranges(recipe: Recipe) -> None:
+    for key, (least, most) in RANGES.items():
+        value = attrgetter(key)(recipe)
+        if not least <= value <= most:
+            wanted = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+            raise RecipeError(f"{key} must be {wanted}, not {value}")
 
 
 def _name(part: Any) -> Any:

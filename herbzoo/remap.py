@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from herbzoo.build import folder_of, load_run
+from herbzoo.data.destination import check_destination
 from herbzoo.errors import RunError
 from herbzoo.hub.remap_notice import renewed_card
 from herbzoo.modeling.configuration_herbzoo import SCHEMA_VERSION, HerbConfig
@@ -131,6 +132,7 @@ def write_remapped(run: str | Path, remap: Remap, output: Path) -> None:
     source = folder_of(run)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise RunError(f"{output} is there already: choose another --output")
+    check_destination(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:

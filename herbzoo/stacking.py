@@ -20,6 +20,7 @@ from herbzoo.data.records import FIELD, HERBARIUM
 from herbzoo.data.splits import hold_out
 from herbzoo.errors import DataError
 from herbzoo.prepared import Prepared
+from herbzoo.recipe import OptimRecipe
 
 SEEN_SHARE = 0.25
 """Share of the field photos of all other species that is measured on, too."""
@@ -74,11 +75,16 @@ class Stacking:
         return asdict(self)
 
 
+def turns(optim: OptimRecipe) -> range:
+    """Returns the rounds; only one with a trained backbone, which must not see what is withheld."""
+    return range(optim.stacking_rounds if optim.freeze_backbone else 1)
+
+
 def withheld(prepared: Prepared, turn: int) -> Withheld:
     """Chooses the rows of a round, by the recipe's seed and the number of the round.
 
     Raises:
-        DataError: if too few species have both domains.
+        DataError: if too few species have both domains, or the others too few field photos.
     """
     train, recipe = prepared.split.train, prepared.recipe
     labels = class_indices(train, prepared.taxonomy)
@@ -97,6 +103,11 @@ def withheld(prepared: Prepared, turn: int) -> Withheld:
     others = np.flatnonzero(field & ~unseen)
     _, seen_rows = hold_out(train.select(others), SEEN_SHARE, recipe.seed + turn)
     seen = field & ~unseen & train.frame["image"].isin(seen_rows.frame["image"]).to_numpy()
+    if not seen.any():
+        raise DataError(
+            f"training.stacking_species is {wanted}, and the {len(others)} {FIELD} rows of other "
+            "species are too few to withhold some of: a species keeps one specimen at least"
+        )
     names = tuple(sorted(prepared.taxonomy.taxa[label].scientificName for label in chosen))
     return Withheld(unseen | seen, unseen, names)
 

@@ -8,8 +8,9 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from tiny import tiny_model
 
+from herbzoo import discriminant
 from herbzoo.discriminant import check_discriminant, field_direction, fit_discriminant
-from herbzoo.errors import RecipeError
+from herbzoo.errors import RecipeError, RunError
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification, HerbModel
 from herbzoo.modeling.stacking_herbzoo import CalibratedStacking
 from herbzoo.stacking import choose_offset, harmonic
@@ -147,3 +148,35 @@ def test_the_harmonic_mean_is_of_both_kinds():
     logits = torch.eye(2)[torch.tensor([0, 0, 1, 1])]
     truth, unseen = torch.tensor([0, 1, 1, 1]), torch.tensor([False, False, True, True])
     assert harmonic(logits, truth, unseen) == pytest.approx(2 * 0.5 * 1 / 1.5)
+
+
+@pytest.mark.parametrize("found", [torch.eye(3, 16), torch.ones(3, 16)])
+def test_classes_of_one_image_each_are_told_by_their_image(found):
+    fitted = model()
+    width = fitted.backbone.out_features
+    found = torch.nn.functional.pad(found, (0, width))[:, :width]
+    labels = torch.arange(CLASSES)
+    fit_discriminant(fitted, found, labels, torch.zeros(CLASSES, dtype=torch.bool))
+    assert scores(fitted, found).isfinite().all()
+    if found[0, 0] != found[1, 0]:
+        assert torch.equal(scores(fitted, found).argmax(1), labels)
+
+
+def test_features_of_a_diverged_training_are_one_line():
+    fitted = model()
+    found, labels, field = features(fitted.backbone.out_features)
+    found[3, 2] = torch.nan
+    with pytest.raises(RunError, match="not finite"):
+        fit_discriminant(fitted, found, labels, field)
+
+
+def test_views_and_chosen_images_read_block_by_block_give_the_same(monkeypatch):
+    first, second = model(), model()
+    views = torch.stack([features(first.backbone.out_features, seed=seed)[0] for seed in (0, 5)])
+    _, labels, field = features(first.backbone.out_features)
+    chosen = torch.arange(400) % 3 > 0
+    plain = views[:, chosen].flatten(0, 1)
+    fit_discriminant(first, plain, labels[chosen].repeat(2), field[chosen].repeat(2))
+    monkeypatch.setattr(discriminant, "BLOCK", 50)
+    fit_discriminant(second, views, labels, field, chosen)
+    torch.testing.assert_close(scores(first, plain), scores(second, plain), atol=1e-3, rtol=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from tiny import SIZE, TAXONOMY, coloured_leaves, tiny_model
 
 from herbzoo.build import image_spec_of
 from herbzoo.data.batches import Drawn, EpochSampler, FeatureRows, ImageRows, class_indices
+from herbzoo.data.masking import MaskZones
 from herbzoo.data.readers import open_collection
+from herbzoo.data.records import FIELD
 from herbzoo.data.transforms import Augment, Letterbox
 from herbzoo.features import cache_folder, frozen_features
 
@@ -67,6 +70,16 @@ def test_other_weights_other_images_or_another_seed_are_not_mistaken_for_the_sam
     Image.new("RGB", (50, 70)).save(leaves / "Acer_rubrum" / "0.jpg")
     compute(model, rows_of(leaves, processor))
     assert len(kept()) == 4
+
+
+def test_a_sheet_that_turns_out_to_be_a_photo_is_masked_no_more(leaves):
+    model, processor = tiny_model()
+    rows = rows_of(leaves, processor)
+    rows.mask = MaskZones(("label",))
+    compute(model, rows)
+    frame = rows.collection.frame.assign(basisOfRecord=FIELD)
+    compute(model, replace(rows, collection=replace(rows.collection, frame=frame)))
+    assert len(kept()) == 2
 
 
 def test_a_damaged_file_is_computed_again(leaves, caplog):

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import coloured_leaves
 
 from herbzoo.errors import RunError
-from herbzoo.processes import batch_of_each
+from herbzoo.processes import batch_of_each, own_device
 
 RECIPE = (
     *("--backbone", "convnextv2_atto", "--no-pretrained", "--head", "arcface", "--lr", "0.01"),
@@ -129,3 +129,26 @@ def test_the_images_of_a_step_are_divided_evenly(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(RunError, match="64 images a step, which 3 processes cannot divide"):
         batch_of_each(64, 32)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(RunError, match="process 2 of this machine has no GPU, as there are 1"):
+        own_device(torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert own_device(torch.device("cuda")) == torch.device("cuda", 1)
+
+
+def test_processes_wait_for_hours_for_the_first(tmp_path):
+    script = tmp_path / "joined.py"
+    script.write_text(
+        "import sys, torch; from torch.distributed import distributed_c10d as c10d\n"
+        "from herbzoo.processes import join, leave\n"
+        "join(torch.device('cpu'))\n"
+        "group = c10d._get_default_group()\n"
+        "print(group._get_backend(torch.device('cpu')).options._timeout, file=sys.stderr)\n"
+        "leave()\n"
+    )
+    assert launch(2, str(script)).count("7 days") == 2

@@ -104,3 +104,24 @@ def test_yaml_cannot_construct_objects(tmp_path):
     (tmp_path / "r.yaml").write_text("backbone: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(RecipeError, match="no YAML"):
         compose(tmp_path / "r.yaml", [], {})
+
+
+def test_settings_of_a_head_survive_the_flag_that_names_it():
+    recipe = compose("frozen", ["head.sample_rate=0.3"], {"head": "arcface"})
+    assert (recipe.head.name, recipe.head.options) == ("arcface", {"sample_rate": 0.3})
+    other = compose("frozen", ["head=softmax", "head.label_smoothing=0"], {"head": "arcface"})
+    assert (other.head.name, other.head.options) == ("arcface", {}), "the flag wins"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("seed=-1", "image.zoom=1.5", "image.recolour=-1", "image.augment=.nan"),
+        *("training.stacking_rounds=0", "training.stacking_species=-2", "training.patience=-1"),
+        *("training.lr=.nan", "image.mask_share=2"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_their_key(setting):
+    key = setting.partition("=")[0].rpartition(".")[2]
+    with pytest.raises(RecipeError, match=rf"{key} must be .* not "):
+        compose("frozen", [setting], {})

@@ -167,3 +167,22 @@ def test_masked_and_resampled_training_runs(rule, flora, tmp_path, monkeypatch, 
         "--set", f"training.sampling={rule}",
     )  # fmt: skip
     assert code == 0, told
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("image.mask=[labels]", "no zone 'labels'"),
+        ("training.sampling=domain_paired", "no species"),
+    ],
+)
+def test_what_the_rows_do_not_allow_is_refused_before_anything_is_written(
+    setting, said, tmp_path, monkeypatch, capsys
+):
+    leaves = coloured_leaves(tmp_path / "leaves", images_a_species=6)
+    code, told = train(
+        monkeypatch, capsys, "--data", leaves, "--head", "softmax", "--max-steps", "1",
+        "--freeze-backbone", "--output", tmp_path / "run", "--set", setting,
+    )  # fmt: skip
+    assert code == 2 and said in told
+    assert not (tmp_path / "run").exists()

@@ -18,6 +18,8 @@ from herbzoo.errors import DataError
 
 SAMPLINGS = ("shuffle", "class_balanced", "square_root", "domain_paired")
 """The rules; `Order` says what each does."""
+NO_CLASS = -1
+"""Below every class index."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,7 @@ class Order:
         Raises:
             DataError: if the rule pairs domains and no species has both.
         """
-        domains = collection.column("basisOfRecord").to_numpy(dtype=object)
-        if rule == "domain_paired" and not len(_in_both(labels, domains)):
-            raise DataError(
-                f"{collection.name} has no species with both {HERBARIUM} and {FIELD} rows to "
-                "train on, so training.sampling cannot be domain_paired: leave it out"
-            )
+        domains = check_sampling(rule, collection, labels)
         blocks = getattr(collection.images, "blocks", None)
         keys = collection.frame["image"].tolist()
         return cls(rule, labels, domains, None if blocks is None else np.asarray(blocks(keys)))
@@ -74,24 +71,24 @@ class Order:
         return self._by_class(rng, power)
 
     def _by_class(self, rng: np.random.Generator, power: float) -> np.ndarray:
-        rows = len(self.labels)
         classes, counts = np.unique(self.labels, return_counts=True)
         weights = counts**power
-        quota = _rounded(rows * weights / weights.sum(), rng)
+        quota = _rounded(len(self.labels) * weights / weights.sum(), rng)
+        of_class = _by_label(self.labels, classes)
         drawn = [
-            _cycled(np.flatnonzero(self.labels == label), int(times), rng)
-            for label, times in zip(classes, quota, strict=True)
+            _cycled(rows, int(times), rng) for rows, times in zip(of_class, quota, strict=True)
         ]
         return rng.permutation(np.concatenate(drawn))
 
     def _paired(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
         both = _in_both(self.labels, self.domains)
         alone = np.flatnonzero(~np.isin(self.labels, both) | _is_other(self.domains))
+        sheets_of, photos_of = (
+            _by_label(np.where(self.domains == domain, self.labels, NO_CLASS), both)
+            for domain in (HERBARIUM, FIELD)
+        )
         pairs = []
-        for label in both:
-            of_class = self.labels == label
-            sheets = np.flatnonzero(of_class & (self.domains == HERBARIUM))
-            photos = np.flatnonzero(of_class & (self.domains == FIELD))
+        for sheets, photos in zip(sheets_of, photos_of, strict=True):
             # As many draws as the species has rows, half of them of each domain.
             times = -(-(len(sheets) + len(photos)) // 2)
             pairs.append(
@@ -101,8 +98,31 @@ class Order:
         return _packed(paired, single, len(self.labels), batch_size, rng)
 
 
+def check_sampling(rule: str, collection: Collection, labels: np.ndarray) -> np.ndarray:
+    """Refuses a rule that the rows do not allow; returns the domain of each row.
+
+    Raises:
+        DataError: if the rule pairs domains and no species has both.
+    """
+    domains = collection.column("basisOfRecord").to_numpy(dtype=object)
+    if rule == "domain_paired" and not len(_in_both(labels, domains)):
+        raise DataError(
+            f"{collection.name} has no species with both {HERBARIUM} and {FIELD} rows to "
+            "train on, so training.sampling cannot be domain_paired: leave it out"
+        )
+    return domains
+
+
 def _in_both(labels: np.ndarray, domains: np.ndarray) -> np.ndarray:
     return np.intersect1d(labels[domains == HERBARIUM], labels[domains == FIELD])
+
+
+def _by_label(labels: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
+    """Returns the rows of each class in their order; `classes` are sorted. One pass over all."""
+    order = np.argsort(labels, kind="stable")
+    ordered = labels[order]
+    starts, ends = (np.searchsorted(ordered, classes, side) for side in ("left", "right"))
+    return [order[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def _is_other(domains: np.ndarray) -> np.ndarray:

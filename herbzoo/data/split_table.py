@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from herbzoo.data.destination import check_destination
 from herbzoo.data.readers.columns import IMAGE_COLUMNS
 from herbzoo.data.readers.folders import FolderImages
 from herbzoo.data.readers.tables import TABLE_SUFFIXES, is_table_path
@@ -29,6 +30,7 @@ def check_output(collection: Collection, output: Path) -> None:
             raise DataError(
                 f"{output} is a file: give --output a table ({_suffixes()}) or a folder"
             )
+        check_destination(output)
         return
     if output.exists():
         raise DataError(f"{output} is there already: delete it, or give another --output")

@@ -54,6 +54,11 @@ def check(
     if output is not None and output.is_dir():
         raise DataError(f"{output} is a folder: give --output a file")
 
+    from herbzoo.data.destination import check_destination
+
+    if output is not None:
+        check_destination(output)
+
     from herbzoo.cli.progress import image_progress
     from herbzoo.data.check import check as find
     from herbzoo.data.findings import ERROR, counted

@@ -51,9 +51,11 @@ def convert(
 
     from herbzoo.cli.progress import image_progress
     from herbzoo.data.convert import convert as run_conversion
+    from herbzoo.data.destination import check_destination
     from herbzoo.data.encoding import Encoding
     from herbzoo.data.readers import open_collection
 
+    check_destination(output)
     began = monotonic()
     collection = open_collection(data, name_column=name_column, skip_bad=skip_bad)
     box = None if image_size is None else (image_size, image_size)

@@ -56,8 +56,11 @@ def describe(
 
     from herbzoo.data.describe import describe as count
     from herbzoo.data.description_text import description_text
+    from herbzoo.data.destination import check_destination
     from herbzoo.data.readers import open_collection
 
+    if output is not None:
+        check_destination(output)
     collection = open_collection(data, name_column=name_column, skip_bad=skip_bad)
     description = count(collection, split_column)
     if format is DescriptionFormat.json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from herbzoo.errors import HerbzooError
+from herbzoo.errors import DataError, HerbzooError
 
 if TYPE_CHECKING:
     from herbzoo.data.fetching import FetchPlan
@@ -57,11 +57,17 @@ def fetch(
     """
     _check(size, per_species, rate, workers)
     from herbzoo.cli.progress import image_progress
+    from herbzoo.data.destination import check_destination
     from herbzoo.data.fetching import plan_fetch, refuse_full, write_folder
     from herbzoo.data.readers import open_collection
 
+    if failures.is_dir():
+        raise DataError(f"{failures} is a folder: give --failures a file")
+    if not dry_run:
+        check_destination(failures)
     if output is not None:
         refuse_full(output)
+        check_destination(output)
     collection = open_collection(data, name_column=name_column, skip_bad=skip_bad)
     plan = plan_fetch(
         collection, size=size or None, rate=rate, hosts=host or [], per_species=per_species

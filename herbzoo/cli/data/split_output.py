@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
@@ -42,7 +43,8 @@ def write_split(
         write_split_table(collection, frame, output)
     else:
         _convert(collection, frame, output, workers)
-    typer.echo(f"wrote {output}; next: herbzoo train --data {output}", err=True)
+    following = f"herbzoo train --data {quote(str(output))} --backbone NAME --head NAME"
+    typer.echo(f"wrote {output}; next: {following}", err=True)
 
 
 def _convert(collection: Collection, frame: pd.DataFrame, output: Path, workers: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -110,7 +111,7 @@ def _zip_images(path: Path) -> ArchiveImages:
 
 def is_saved_dataset(folder: Path) -> bool:
     """Tells whether `save_to_disk` of the datasets library wrote a folder."""
-    return any((folder / marker).is_file() for marker in _SAVED)
+    return any(os.path.isfile(folder / marker) for marker in _SAVED)  # no error in a closed folder
 
 
 def is_hub_id(data: str) -> bool:

@@ -63,7 +63,13 @@ def read_table(stream: BinaryIO, name: str, reading: Reading) -> pd.DataFrame:
     else:
         frame = _read_csv(stream, name, reading)
     if frame.empty:
-        raise DataError(f"{name} has no rows{' that can be used' if reading.skipped else ''}")
+        if not reading.skipped:
+            raise DataError(f"{name} has no rows")
+        first = reading.skipped[0]
+        raise DataError(
+            f"{name} has no rows that can be used; the first that cannot: "
+            f"{first.where} {first.reason}"
+        )
     return frame
 
 

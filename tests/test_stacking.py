@@ -1,0 +1,62 @@
+"""Which rows are withheld to learn an offset on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import collection_of
+
+from herbzoo.data.records import FIELD, HERBARIUM
+from herbzoo.errors import DataError
+from herbzoo.recipe import Recipe
+from herbzoo.stacking import turns, withheld
+from herbzoo.taxonomy import Taxonomy
+
+
+def prepared(photos: int, species: int = 6, **training):
+    """Returns species with two sheets each, and so many field photos."""
+    domains = [HERBARIUM, HERBARIUM, *[FIELD] * photos]
+    rows = [
+        (f"{number}-{image}.jpg", f"Genus species{number}", domain)
+        for number in range(species)
+        for image, domain in enumerate(domains)
+    ]
+    frame = pd.DataFrame(rows, columns=["image", "scientificName", "basisOfRecord"])
+    train = collection_of(frame)
+    recipe = Recipe(
+        "convnext",
+        "softmax",
+        training={"discriminant": True, "freeze_backbone": True, "stacking_species": 2, **training},
+    )
+    return SimpleNamespace(
+        split=SimpleNamespace(train=train),
+        recipe=recipe,
+        taxonomy=Taxonomy.from_collection(train),
+    )
+
+
+def test_withheld_species_keep_no_field_photo_and_the_others_some():
+    made = prepared(photos=4)
+    frame = made.split.train.frame
+    parts = [withheld(made, turn) for turn in turns(made.recipe.training)]
+    assert len({part.species for part in parts}) == len(parts) == 3
+    for part in parts:
+        chosen = frame["scientificName"].isin(part.species).to_numpy()
+        field = (frame["basisOfRecord"] == FIELD).to_numpy()
+        np.testing.assert_array_equal(part.unseen, chosen & field)
+        assert part.seen_count == 4, "a quarter of the field photos of four species"
+        assert not (part.rows & ~field).any()
+        left = frame[~part.rows & ~chosen & field]
+        assert left["scientificName"].nunique() == 4
+
+
+def test_field_photos_too_few_to_measure_on_are_refused():
+    with pytest.raises(DataError, match="4 HumanObservation rows of other species are too few"):
+        withheld(prepared(photos=1), 0)
+
+
+def test_a_trained_backbone_allows_of_one_round():
+    assert len(turns(prepared(4, freeze_backbone=False, epochs=1).recipe.training)) == 1
