@@ -44,6 +44,7 @@ def frozen_features(
     device: torch.device,
     batch_size: int,
     workers: int,
+    keep: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Computes, or reads back, the backbone's features of every row.
@@ -55,12 +56,13 @@ def frozen_features(
         device: where to compute.
         batch_size: images at a time.
         workers: processes that decode.
+        keep: look for them on disk, and leave them there.
         progress: called with images done and images in all.
 
     Returns:
         `[views, N, F]`, float32, on the CPU.
     """
-    kept = _kept_file(model, rows, views)
+    kept = _kept_file(model, rows, views) if keep else None
     if kept is not None and kept.is_file():
         try:
             return load_file(kept)["features"]

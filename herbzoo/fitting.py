@@ -24,6 +24,7 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 from herbzoo.data.batches import UNKNOWN, FeatureRows, ImageRows, class_indices
 from herbzoo.data.sampling import Order
 from herbzoo.errors import HerbzooError, RecipeError
+from herbzoo.heap import KeptHeap
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
 from herbzoo.prepared import EVALUATION_BATCH, Hardware, Prepared, kept_features
 from herbzoo.processes import batch_of_each, first_goes_first, is_first, process_count
@@ -110,7 +111,12 @@ def fit(
 
     if checkpoint is not None:
         report(f"going on from step {checkpoint.name.rpartition('-')[2]}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    heap = KeptHeap()
+    trainer.add_callback(heap)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        heap.release()
     model.eval()
 
 

@@ -94,7 +94,11 @@ def kept_features(
     hardware: Hardware,
     report: Callable[[str], None],
 ) -> FeatureRows:
-    """Computes the features of a frozen backbone for each view of each row, or reads those kept."""
+    """Computes the backbone's features for each view of each row, or reads those kept.
+
+    Features of a backbone that was tuned are not kept: no other run will have its weights.
+    """
+    tuned = not prepared.recipe.training.freeze_backbone
 
     def tell(done: int, total: int) -> None:
         step = EVALUATION_BATCH * 16
@@ -111,6 +115,7 @@ def kept_features(
         device=device,
         batch_size=EVALUATION_BATCH,
         workers=hardware.worker_count,
+        keep=not tuned,
         progress=tell,
     )
     return FeatureRows(features, rows.labels)

@@ -195,6 +195,11 @@ class Recipe:
         closed = steps.discriminant and steps.freeze_backbone  # can do without gradient steps
         if steps.epochs <= 0 and steps.max_steps <= 0 and not closed:
             raise RecipeError("either epochs or max_steps must be above 0")
+        if closed and (steps.epochs > 0 or steps.max_steps > 0):
+            raise RecipeError(
+                "training.discriminant replaces all that steps with a held backbone learn: set "
+                "training.epochs=0, or training.freeze_backbone=false to tune the backbone first"
+            )
         if steps.stacking_species and not steps.discriminant:
             raise RecipeError("training.stacking_species needs training.discriminant")
         if not 0 < steps.lr < math.inf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +80,9 @@ def write_skipped(folder: Path, skipped: Sequence[Skipped]) -> Path:
     writer.writerow(("where", "reason"))
     writer.writerows((item.where, item.reason) for item in skipped)
     path = folder / SKIPPED_FILE
-    path.write_text(text.getvalue(), encoding="utf-8")
+    partial = path.with_name(f"{SKIPPED_FILE}.partial")
+    partial.write_text(text.getvalue(), encoding="utf-8")
+    os.replace(partial, path)
     return path
 
 

@@ -90,9 +90,7 @@ def train(
     check_closed_form(prepared)
     with first_goes_first():
         if is_first():
-            _begin(prepared, run, resume)
-            if collection.skipped:
-                write_skipped(run.work, collection.skipped)
+            _begin(prepared, run, resume, collection.skipped)
     report(_summary(prepared))
     place(prepared.model, device)
     with run.writing(), image_errors_in_one_line():
@@ -120,7 +118,7 @@ def _readable(
     """Leaves out images that cannot be decoded; a resumed run keeps to the list it began with."""
 
     def listed() -> list[tuple[str, str]]:
-        if run.work.is_dir():
+        if run.recall(IMAGES_A_STEP) is not None:  # written last: the list is complete
             found: Sequence[Skipped] = read_skipped(run.work)
         else:
             report(f"looking for unreadable images among {len(collection):,}")
@@ -137,7 +135,7 @@ def _readable(
     return kept
 
 
-def _begin(prepared: Prepared, run: RunFolder, resume: bool) -> None:
+def _begin(prepared: Prepared, run: RunFolder, resume: bool, skipped: Sequence[Skipped]) -> None:
     """Takes the run folder and writes down what the training is, or checks that it still is."""
     run.claim(resume)
     facts = _facts(prepared)
@@ -146,6 +144,8 @@ def _begin(prepared: Prepared, run: RunFolder, resume: bool) -> None:
         run.check_unchanged(facts)
     else:
         prepared.recipe.save(run.work)
+        if skipped:
+            write_skipped(run.work, skipped)
         optim = prepared.recipe.training
         facts[IMAGES_A_STEP] = optim.batch_size * optim.accumulate * process_count()
         run.remember(facts)

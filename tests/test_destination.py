@@ -6,7 +6,7 @@ import os
 import sys
 
 import pytest
-from data_samples import csv_of, refusal, table_folder
+from data_samples import csv_of, refusal, table_folder, write_images
 
 from herbzoo import cli
 from herbzoo.data.destination import check_destination
@@ -76,8 +76,11 @@ def test_a_closed_folder_is_no_saved_data_set(monkeypatch, tmp_path):
 
 
 def test_the_next_command_can_be_pasted(monkeypatch, capsys, leaves):
+    write_images(leaves, (f"sheets/{i}.jpg" for i in range(6)))
+    rows = "".join(f"sheets/{i}.jpg,Acer campestre\n" for i in range(6))
+    (leaves / "metadata.csv").write_text(f"image,scientificName\n{rows}")
     code, said = run(monkeypatch, capsys, "split", leaves, "--output", leaves / "split.csv")
-    assert code == 0
+    assert (code, said.count("\n")) == (0, 1)
     assert f"herbzoo train --data '{leaves}/split.csv' --backbone NAME --head NAME" in said
 
 

@@ -125,3 +125,9 @@ def test_values_out_of_range_are_refused_by_their_key(setting):
     key = setting.partition("=")[0].rpartition(".")[2]
     with pytest.raises(RecipeError, match=rf"{key} must be .* not "):
         compose("frozen", [setting], {})
+
+
+def test_steps_that_a_closed_form_would_undo_are_refused():
+    with pytest.raises(RecipeError, match=r"set training\.epochs=0"):
+        compose("cross_domain", [], {"training.epochs": 3.0})
+    compose("cross_domain", ["training.freeze_backbone=false"], {"training.epochs": 3.0})

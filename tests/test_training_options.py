@@ -81,6 +81,7 @@ def test_names_are_resolved_before_the_classes_are_made(tmp_path, monkeypatch, c
     taxonomy = Taxonomy.load(run)
     assert [taxon.scientificName for taxon in taxonomy.taxa] == ["Acer rubrum", "Quercus alba"]
     assert taxonomy.taxa[1].synonyms == ("Quercus rubra",)
+    assert "Names were resolved with a table of names" in (run / "README.md").read_text()
 
 
 CROSS_DOMAIN = (
@@ -104,6 +105,9 @@ def test_the_cross_domain_recipe_ends_in_a_model_with_an_offset(
     assert model.stacking.offsets.max().item() == pytest.approx(chosen["offset"])
     assert model.head.prototypes.any()
     assert Identifier.from_pretrained(run)([next(flora.rglob("*.jpg"))])
+    card = (run / "README.md").read_text()
+    assert "no gradient steps" in card and "AdamW" not in card and "set in closed form" in card
+    assert f"an offset of\n{chosen['offset']:.2f}" in card and "2 rounds of 1" in card
 
 
 def test_a_tuned_backbone_never_learns_from_withheld_photos(flora, tmp_path, monkeypatch, capsys):

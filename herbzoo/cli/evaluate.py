@@ -22,13 +22,16 @@ def evaluate(
     split_column: Annotated[
         str | None,
         typer.Option(
-            help="Column whose value `test` marks the rows  [default: split, else those that the "
-            "training held out, else all]"
+            help="Column whose value `test` marks the rows  [default: those that the training held "
+            "out, else split, else all]"
         ),
     ] = None,
     group_by: Annotated[
         list[str] | None, typer.Option(help="Also report by this column; repeatable.")
     ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read.")
+    ] = False,
     leak_audit: Annotated[
         bool,
         typer.Option(
@@ -61,11 +64,11 @@ def evaluate(
         raise HerbzooError("--zones are boxes for --leak-audit: give both, or leave --zones out")
 
     from herbzoo.cli.progress import image_progress, quiet_loading
-    from herbzoo.data.readers import open_collection
     from herbzoo.evaluation.evaluate import evaluate as measure
     from herbzoo.evaluation.evaluate import (
         held_out,
         metrics_table,
+        open_for,
         rows_to_test,
         train_rows,
         write_metrics,
@@ -73,15 +76,15 @@ def evaluate(
     from herbzoo.inference import Identifier
 
     quiet_loading()
-    collection = open_collection(data)
-    chosen, which = rows_to_test(collection, split_column)
-    train, split = train_rows(collection, split_column), "test"
-    if split_column is None and chosen is collection:  # nothing in the data says what to test on
-        known = held_out(collection, Path(run))
-        if known is not None:
-            chosen, train = known.test, known.train
-            which = "the rows that the training held out"
-        else:
+    collection = open_for(data, Path(run), skip_bad=skip_bad)
+    known = held_out(collection, Path(run)) if split_column is None else None
+    if known is not None:  # whatever the data say of test rows, these it has not learned from
+        chosen, train, split = known.test, known.train, "test"
+        which = f"the rows that the training held out ({known.rule})"
+    else:
+        chosen, which = rows_to_test(collection, split_column)
+        train, split = train_rows(collection, split_column), "test"
+        if chosen is collection:  # nothing in the data says what to test on
             split = "all"
             if output is None and (folder / "metrics.json").exists():
                 raise RunError(

@@ -106,6 +106,7 @@ def train(
 
     from herbzoo.cli.progress import quiet_loading
     from herbzoo.prepared import Hardware
+    from herbzoo.processes import is_first
     from herbzoo.training import train as run_training
 
     quiet_loading()
@@ -125,7 +126,8 @@ def train(
         from herbzoo.evaluation.evaluate import metrics_table
 
         typer.echo(metrics_table(result.metrics))
-    typer.echo(f"wrote {_shown(result.run)} in {result.seconds:.0f} s")
+    if is_first():
+        typer.echo(f"wrote {_shown(result.run)} in {result.seconds:.0f} s")
 
 
 def _size(text: str | None) -> int | list[int] | None:

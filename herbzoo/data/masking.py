@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LOOKING_SIZE = (LONG_SIDE, LONG_SIDE)
 """Height and width from which zones are found as well as they can be. Opened smaller than this, a
 picture shows fewer of its labels."""
+_OWN_CHANCE = 0x6D61736B
+"""Keeps the draw of the mask apart from others that are made from the same seed."""
 VIEWS = ("whole", "plant", "margins", "border")
 """What `ZonedImages` can show of a sheet."""
 _SAMPLED = 160
@@ -80,7 +82,7 @@ class MaskZones:
         """
         if not self.kinds or domain == FIELD:
             return image
-        if self.share < 1 and random.Random(seed).random() >= self.share:
+        if self.share < 1 and random.Random(seed ^ _OWN_CHANCE).random() >= self.share:
             return image
         return plant_only(image, zones_of(image, domain, key, self.zones), self.kinds)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from herbzoo.data.batches import UNKNOWN, class_indices
+from herbzoo.data.readers import open_collection
 from herbzoo.data.readers.columns import normalise_split
 from herbzoo.data.records import Collection
 from herbzoo.data.splits import Split, make_split
@@ -140,6 +141,33 @@ def rows_to_test(collection: Collection, column: str | None = None) -> tuple[Col
     )
 
 
+def open_for(data: str, run: Path, *, skip_bad: bool = False) -> Collection:
+    """Opens a collection to measure on: in the way the run was trained with, if it is the same.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    recipe = _recipe_of(run, data)
+    if recipe is None:
+        return open_collection(data, skip_bad=skip_bad)
+    return open_collection(
+        data,
+        name_column=recipe.data.name_column or None,
+        skip_bad=skip_bad or recipe.data.skip_bad,
+        streaming=recipe.data.streaming,
+    )
+
+
+def _recipe_of(run: Path, data: str) -> Recipe | None:
+    """Returns the recipe of a run, if it was trained on these data."""
+    try:
+        recipe = Recipe.load(run / RECIPE_FILE)
+    except RecipeError:  # not trained by `herbzoo train`
+        return None
+    source = recipe.data.source
+    return recipe if data == source or Path(data).resolve() == Path(source).resolve() else None
+
+
 def held_out(collection: Collection, run: Path) -> Split | None:
     """Repeats the split that a run was trained with, if it was trained on this collection.
 
@@ -147,12 +175,12 @@ def held_out(collection: Collection, run: Path) -> Split | None:
         The split, or `None` if the run learned from other data, if these have changed since, or if
         nothing was held out.
     """
-    try:
-        recipe, taxonomy = Recipe.load(run / RECIPE_FILE), Taxonomy.load_trained(run)
-    except (RecipeError, RunError):  # not trained by `herbzoo train`
+    recipe = _recipe_of(run, collection.name)
+    if recipe is None:
         return None
-    source = recipe.data.source
-    if collection.name != source and Path(collection.name).resolve() != Path(source).resolve():
+    try:
+        taxonomy = Taxonomy.load_trained(run)
+    except RunError:
         return None
     collection = with_accepted_names(without_images(collection, read_skipped(run)), recipe.data)
     split = make_split(

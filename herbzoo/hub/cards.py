@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from herbzoo.evaluation.metrics import METRIC_NAMES
 from herbzoo.recipe import Recipe
 
 FILE_NAME = "README.md"
+STACKING_FILE = "stacking.json"
 MEASURED_WITH = ("herbzoo", "torch", "transformers", "timm")
 
 
@@ -30,7 +32,9 @@ def write_card(
     resumed: bool = False,
 ) -> None:
     """Writes the card of a finished run beside its weights; for the rest see `card_facts`."""
-    text = render(card_facts(recipe, run, split, metrics, seconds, resumed))
+    chosen = folder / STACKING_FILE
+    stacking = json.loads(chosen.read_text(encoding="utf-8")) if chosen.is_file() else None
+    text = render(card_facts(recipe, run, split, metrics, seconds, resumed, stacking))
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
@@ -41,6 +45,7 @@ def card_facts(
     metrics: dict[str, Any] | None,
     seconds: float,
     resumed: bool = False,
+    stacking: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Collects what a card says; every figure comes from the run itself.
 
@@ -51,6 +56,7 @@ def card_facts(
         metrics: what `metrics.json` holds, or `None` without test rows.
         seconds: the training took, or its last session.
         resumed: whether there was more than one session.
+        stacking: what `stacking.json` holds, if an offset was chosen.
     """
     config = run.model.config
     parts = {
@@ -85,7 +91,12 @@ def card_facts(
         },
         "images_a_species": _spread([taxon.count for taxon in run.taxonomy.taxa]),
         "split_rule": split.rule,
+        "skipped": len(split.train.skipped),
+        "names": split.train.facts.get("names_resolved"),
         "recipe": recipe.to_dict(),
+        "steps": recipe.training.epochs > 0 or recipe.training.max_steps > 0,
+        "sampled": bool(run.model.sparse_parameters()),
+        "stacking": stacking,
         "metrics": metrics,
         "metric_names": METRIC_NAMES,
         "minutes": seconds / 60,
