@@ -70,15 +70,27 @@ def main() -> NoReturn:
         _discard_output()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+        _refuse(_disk_trouble(error))
+    sys.exit(code)
+
+
+def _disk_trouble(error: OSError) -> str:
+    """Returns what to say of a full disk or of a place that is closed to the user.
+
+    Raises:
+        OSError: the error itself, if it is neither.
+    """
+    name = error.filename2 or error.filename  # of a copy, the one that is written
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         _discard_output()
-        where = f" while writing {error.filename}" if error.filename else ""
-        _refuse(
+        where = f" while writing {name}" if name else ""
+        return (
             f"the disk is full{where}: free some space and run the same command again; "
             "what was complete before is still there"
         )
-    sys.exit(code)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and name:
+        return f"{name} cannot be used ({error.strerror}): choose another place, or its permissions"
+    raise error
 
 
 def _refuse(message: str) -> NoReturn:
