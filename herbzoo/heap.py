@@ -19,6 +19,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _NEVER = -1
 _MOST_MAPPED = 65_536
 _MAPPED_FROM = 32 * 1024 * 1024
+STEPS_TO_TRIM = 50
+"""Steps after which what is free is given back, lest a heap in pieces grow all epoch long."""
 
 
 class KeptHeap(TrainerCallback):
@@ -30,16 +32,22 @@ class KeptHeap(TrainerCallback):
 
     def __init__(self) -> None:
         self.kept = False
+        self.steps = 0
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begins to keep."""
+        """Begins to keep, or starts anew every so many steps."""
         libc = _glibc()
-        if not self.kept and libc is not None and args.device.type == "cpu":
+        if libc is None or args.device.type != "cpu":
+            return
+        if not self.kept:
             libc.mallopt(_MMAP_MAX, 0)
             libc.mallopt(_TRIM_THRESHOLD, _NEVER)
-            self.kept = True
+            self.kept, self.steps = True, 0
+        elif self.steps % STEPS_TO_TRIM == 0:
+            libc.malloc_trim(0)
+        self.steps += 1
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

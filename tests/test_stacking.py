@@ -29,7 +29,13 @@ def prepared(photos: int, species: int = 6, **training):
     recipe = Recipe(
         "convnext",
         "softmax",
-        training={"discriminant": True, "freeze_backbone": True, "stacking_species": 2, **training},
+        training={
+            "epochs": 0,
+            "discriminant": True,
+            "freeze_backbone": True,
+            "stacking_species": 2,
+            **training,
+        },
     )
     return SimpleNamespace(
         split=SimpleNamespace(train=train),
