@@ -257,14 +257,17 @@ def _finish(
     )
     known = class_indices(prepared.split.validation, prepared.taxonomy) != UNKNOWN
     if known.sum() >= FEWEST:
-        identifier.calibration = calibrate(
-            identifier,
-            prepared.split.validation,
-            f"validation rows ({prepared.split.rule})",
-            batch_size=EVALUATION_BATCH,
-            workers=hardware.worker_count,
-        )
-        identifier.calibration.save(staged)
+        try:
+            identifier.calibration = calibrate(
+                identifier,
+                prepared.split.validation,
+                f"validation rows ({prepared.split.rule})",
+                batch_size=EVALUATION_BATCH,
+                workers=hardware.worker_count,
+            )
+            identifier.calibration.save(staged)
+        except DataError as error:  # scores that are no numbers, say; the run is kept all the same
+            logger.warning("the run is not calibrated: %s", error)
     if len(prepared.split.test):
         metrics = evaluate(
             identifier,

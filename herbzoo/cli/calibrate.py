@@ -42,6 +42,7 @@ def calibrate(
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.evaluation.calibrate import calibrate as learn
     from herbzoo.evaluation.calibrate import drawn
+    from herbzoo.evaluation.evaluate import SHOWN
     from herbzoo.evaluation.rows import held_out, marked_rows, open_for
     from herbzoo.inference import Identifier
 
@@ -64,7 +65,7 @@ def calibrate(
         f"temperature {found.temperature:.3f} on {found.rows:,} {which}: calibration error "
         f"{found.before['ece']:.3f} -> {found.after['ece']:.3f}"
     )
-    for name in ("0.80", "0.90", "0.95"):
+    for name in SHOWN:
         bounds = ", ".join(f"{rank} from {p:.3f}" for rank, p in found.promises[name].items())
         typer.echo(f"precision {name}: {bounds or 'too few rows to promise it at any rank'}")
     typer.echo(f"wrote {path}", err=True)

@@ -39,7 +39,7 @@ def evaluate(
         ),
     ] = "standard",
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Write metrics.json alone, no figures.")
+        bool, typer.Option("--no-report", help="Write metrics.json and per_class.csv, no figures.")
     ] = False,
     leak_audit: Annotated[
         bool,
@@ -67,7 +67,7 @@ def evaluate(
 ) -> None:
     """Measure how well a model names images; writes a report.
 
-    Test rows are read here and nowhere else: temperature and thresholds come from validation rows.
+    Nothing is chosen on test rows: temperature and thresholds come from validation rows.
 
     For example: herbzoo evaluate runs/leaves --data leaves/ --group-by basisOfRecord --leak-audit
     """

@@ -18,10 +18,11 @@ from herbzoo.errors import DataError
 from herbzoo.evaluation.class_counts import Answers
 from herbzoo.evaluation.embedding_map import EmbeddingMap
 from herbzoo.evaluation.evaluated import Evaluated
-from herbzoo.evaluation.metrics import BLANK, METRIC_NAMES
+from herbzoo.evaluation.metrics import BLANK, METRIC_NAMES, harmonic_mean
 from herbzoo.evaluation.outcomes import Outcomes
 from herbzoo.evaluation.resampling import LEVEL, Draws, Interval
 from herbzoo.evaluation.significance import McNemar, PairedBootstrap, mcnemar, paired_bootstrap
+from herbzoo.evaluation.text_table import aligned
 
 SCHEMA_VERSION = 1
 HARMONIC = "harmonic mean"
@@ -248,12 +249,8 @@ class _Statistic:
             figures += shares.tolist()
             two = shares[names != ""]
             if len(two) == 2:
-                figures.append(float(_harmonic(*two)))
+                figures.append(harmonic_mean(*two.tolist()))
         return figures
-
-
-def _harmonic(one: float, other: float) -> float:
-    return 0.0 if one + other == 0 else 2 * one * other / (one + other)
 
 
 def comparison_table(comparison: Comparison) -> str:
@@ -267,7 +264,7 @@ def comparison_table(comparison: Comparison) -> str:
         blocks.append(difference_lines(comparison, brief))
     if brief:
         blocks = [list(zip(*lines, strict=True)) for lines in blocks]
-    return "\n\n".join(_aligned(lines) for lines in blocks)
+    return "\n\n".join(aligned(lines) for lines in blocks)
 
 
 def figures_lines(comparison: Comparison, brief: bool = False) -> list[tuple[str, ...]]:
@@ -310,11 +307,3 @@ def told(interval: Interval, signed: bool = False, brief: bool = False) -> str:
 def p_value(p: float) -> str:
     """Returns a p value with as many digits as mean something."""
     return "below 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
-
-
-def _aligned(lines: list[tuple[str, ...]]) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
-        for first, *rest in lines
-    )

@@ -15,6 +15,7 @@ from herbzoo.evaluation.metrics import METRIC_NAMES, grouped, measured
 from herbzoo.evaluation.mistakes import mistakes
 from herbzoo.evaluation.selective import kept
 from herbzoo.evaluation.strata import strata, training_counts
+from herbzoo.evaluation.text_table import aligned
 from herbzoo.run_folder import write_json
 
 if TYPE_CHECKING:
@@ -139,17 +140,12 @@ def metrics_table(metrics: dict[str, Any]) -> str:
     for name, top1 in metrics.get("baselines", {}).items():
         label = f"baseline: {name.replace('_', ' ')}"
         lines.append((label, "", f"{top1:.3f}", "", "", ""))
-    widths = [max(len(line[column]) for line in lines) for column in range(6)]
-    table = [
-        "  ".join([first.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]).rstrip()
-        for first, *numbers in lines
-    ]
     notes = []
     if unknown := metrics["overall"]["unknown"]:
         notes.append(f"{unknown:,} images are of species the model does not know: counted as wrong")
     if unreadable := metrics.get("unreadable"):
         notes.append(f"{unreadable:,} images could not be read: not counted")
-    return "\n".join(table + notes)
+    return "\n".join([aligned(lines), *notes])
 
 
 def _line(label: str, metrics: dict[str, Any]) -> tuple[str, ...]:

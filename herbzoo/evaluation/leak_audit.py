@@ -17,12 +17,13 @@ from herbzoo.data.gatherings import gatherings
 from herbzoo.data.masking import VIEWS, ZonedImages
 from herbzoo.data.records import HERBARIUM, Collection
 from herbzoo.errors import DataError
-from herbzoo.evaluation.class_counts import Answers
 from herbzoo.evaluation.evaluated import coded_truth
 from herbzoo.evaluation.institution_probe import probe, probe_rows
+from herbzoo.evaluation.intervals import statistics
 from herbzoo.evaluation.outcomes import Outcomes
 from herbzoo.evaluation.ranking import ScoreAccumulator
 from herbzoo.evaluation.resampling import Draws, Interval
+from herbzoo.evaluation.text_table import aligned
 
 if TYPE_CHECKING:
     from herbzoo.data.zone_table import ZoneTable
@@ -179,13 +180,10 @@ def _look(
 
 
 def _figures(outcomes: Outcomes, draws: Draws) -> dict[str, Any]:
-    answers = Answers(outcomes.truth, outcomes.predicted)
-    first, five = (outcomes.rank <= 1).astype(float), (outcomes.rank <= 5).astype(float)
-    return {
-        "n": len(outcomes),
-        "top1": Interval.of(lambda w: float(w @ first / w.sum()), draws).as_dict(),
-        "top5": Interval.of(lambda w: float(w @ five / w.sum()), draws).as_dict(),
-        "macro_f1": Interval.of(lambda w: float(answers.counts(w).f1.mean()), draws).as_dict(),
+    known = statistics(outcomes)
+    names = ("top1", "top5", "macro_f1")
+    return {"n": len(outcomes)} | {
+        name: Interval.of(known[name], draws).as_dict() for name in names
     }
 
 
@@ -218,18 +216,13 @@ def audit_table(audit: dict[str, Any]) -> str:
         lines.append((LABELS[view], f"{figures['n']:,}", *shares))
     lines.append(("most frequent species", "", f"{audit['majority']:.3f}", "", ""))
     lines.append(("chance", "", f"{audit['chance']:.3f}", "", ""))
-    widths = [max(len(line[column]) for line in lines) for column in range(5)]
-    table = [
-        "  ".join([first.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]).rstrip()
-        for first, *numbers in lines
-    ]
     reliance = audit["margin_reliance"]
     headline = (
         f"not to be had: {reliance['reason']}"
         if reliance["value"] is None
         else f"{_with_interval(reliance)}\n  ({reliance['definition']})"
     )
-    return "\n".join([*table, f"margin reliance: {headline}", _institution_line(audit)])
+    return "\n".join([aligned(lines), f"margin reliance: {headline}", _institution_line(audit)])
 
 
 def _institution_line(audit: dict[str, Any]) -> str:

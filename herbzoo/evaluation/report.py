@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 
 from herbzoo.data.class_figure import FILE_NAME as CLASS_FILE
@@ -32,7 +29,9 @@ from herbzoo.evaluation.figures.look import NothingToDraw, write_png
 from herbzoo.evaluation.leak_figure import FILE_NAME as LEAK_FILE
 from herbzoo.evaluation.metrics import METRIC_NAMES
 from herbzoo.evaluation.outcomes import Outcomes
+from herbzoo.evaluation.page import encoded, write_page
 from herbzoo.evaluation.report_tables import overall_table, sections, shown, species_tables
+from herbzoo.evaluation.strata import training_counts
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
 
@@ -110,12 +109,8 @@ def write_report(
         caption = "Sheets as the model saw them, and what it made of each view."
         pictures.append(Picture("Leak audit", leak, caption))
     pictures += more
-    page = _render(evaluated, metrics, run, pictures, left_out)
-    path = folder / FILE_NAME
-    partial = path.with_name(f".{FILE_NAME}.partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    values = _values(evaluated, metrics, run, pictures, left_out)
+    return write_page(folder / FILE_NAME, "report.html.j2", **values)
 
 
 def _plans(
@@ -128,7 +123,7 @@ def _plans(
     thresholds: Mapping[str, tuple[float, float]] | None,
 ) -> list[_Plan]:
     outcomes = evaluated.outcomes
-    training = np.array([taxon.count for taxon in evaluated.taxonomy.taxa])
+    training = training_counts(evaluated.taxonomy)
     split = metrics.get("split", "evaluated")
     return [
         _Plan(
@@ -225,21 +220,14 @@ def _classes(collection: Collection | None, which: str) -> Figure:
     return class_figure(description)
 
 
-def _render(
+def _values(
     evaluated: Evaluated,
     metrics: Mapping[str, Any],
     run: Path | None,
     pictures: Sequence[Picture],
     left_out: Sequence[LeftOut],
-) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("herbzoo.evaluation"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
-    return environment.get_template("report.html.j2").render(
+) -> dict[str, Any]:
+    return dict(
         model=run.resolve().name if run is not None else "a model",
         made_of=_made_of(run),
         data=_last_part(str(metrics.get("data", evaluated.collection.name))),
@@ -262,7 +250,6 @@ def _render(
 def _tiles(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yields name, value and interval of the figures that stand for all."""
     intervals = metrics.get("intervals", {})
-    intervals = intervals.get("overall", intervals)
     for key, name in METRIC_NAMES.items():
         if key in metrics["overall"]:
             own = intervals.get(key)
@@ -291,4 +278,4 @@ def _last_part(name: str) -> str:
 
 
 def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    return "data:image/png;base64," + encoded(path)

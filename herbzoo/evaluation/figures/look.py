@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,9 +41,9 @@ def new_figure(height: float, title: str, width: float = WIDTH, **kwargs: Any) -
     return figure
 
 
-def tidy(axis: Axes, grid: str = "both") -> None:
+def tidy(axis: Axes, grid: Literal["x", "y", "both"] = "both") -> None:
     """Leaves of an axis what is read: a faint grid, and a line below and at the left."""
-    axis.grid(axis=grid, color=GRID, linewidth=0.7)  # type: ignore[arg-type]
+    axis.grid(axis=grid, color=GRID, linewidth=0.7)
     axis.set_axisbelow(True)
     axis.tick_params(colors=INK, labelsize=8, length=0)
     for side in ("left", "right", "top", "bottom"):

@@ -15,15 +15,13 @@ from herbzoo.evaluation.figures.look import (
     new_figure,
     tidy,
 )
+from herbzoo.evaluation.strata import MANY, MEDIUM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FILE_NAME = "species_f1.png"
-FEW, MANY = 20, 100
-"""Fewer training images than the first are few, more than the second many (Liu et al. 2019,
-Large-scale long-tailed recognition in an open world, section 5)."""
 _APART = 0.008
 """Share of the axis by which dots are moved at most."""
 _NONE = 0.5
@@ -58,7 +56,10 @@ def species_f1_figure(counts: ClassCounts, training: np.ndarray) -> Figure:
     axis.set_xscale("log")
     high = 1.35 * top
     # A band that holds species has room for its words.
-    low, high = min(low, 8) if images.min() < FEW else low, max(high, 220) if top > MANY else high
+    low, high = (
+        min(low, 8) if images.min() < MEDIUM else low,
+        max(high, 220) if top > MANY else high,
+    )
     axis.set(xlim=(low, high), ylim=(-0.03, 1.14))
     _bands(axis, images, f1)
     axis.plot(
@@ -87,8 +88,8 @@ def species_f1_figure(counts: ClassCounts, training: np.ndarray) -> Figure:
 def _bands(axis: Axes, images: np.ndarray, f1: np.ndarray) -> None:
     """Shades few, medium and many, with the mean F1 of each that has a species."""
     left, right = axis.get_xlim()
-    edges = (left, FEW - 0.5, MANY + 0.5, right)
-    inside = (images < FEW, (images >= FEW) & (images <= MANY), images > MANY)
+    edges = (left, MEDIUM - 0.5, MANY + 0.5, right)
+    inside = (images < MEDIUM, (images >= MEDIUM) & (images <= MANY), images > MANY)
     for (label, shade), first, last, own in zip(_BANDS, edges[:-1], edges[1:], inside, strict=True):
         first, last = max(first, left), min(last, right)
         if first >= last:
