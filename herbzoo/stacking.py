@@ -112,6 +112,36 @@ def withheld(prepared: Prepared, turn: int) -> Withheld:
     return Withheld(unseen | seen, unseen, names)
 
 
+def as_in_use(parts: Sequence[Withheld], share: float, seed: int) -> list[np.ndarray]:
+    """Chooses withheld photos that are mixed as photos are in use, each of them once.
+
+    Several rounds withhold the same photo, and more are withheld of species that lose all theirs
+    than of the others; a calibration wants neither.
+
+    Args:
+        parts: what was withheld, by round.
+        share: of photos whose species has no field photo in training; below 1.
+        seed: of the draw.
+
+    Returns:
+        For each round, which training rows, in order.
+    """
+    rounds = np.full((2, len(parts[0].rows)), -1)  # as one of the others, and as an unseen species
+    for turn, part in reversed(list(enumerate(parts))):
+        rounds[0, part.rows & ~part.unseen] = turn
+        rounds[1, part.unseen] = turn
+    seen = np.flatnonzero(rounds[0] >= 0)
+    unseen = np.flatnonzero((rounds[1] >= 0) & (rounds[0] < 0))
+    odds = share / (1 - share)
+    draw = np.random.default_rng((seed, 2))
+    seen = draw.permutation(seen)[: round(len(unseen) / odds) if odds else None]
+    unseen = draw.permutation(unseen)[: round(len(seen) * odds)]
+    return [
+        np.sort(np.concatenate([seen[rounds[0, seen] == turn], unseen[rounds[1, unseen] == turn]]))
+        for turn in range(len(parts))
+    ]
+
+
 @dataclass(frozen=True)
 class Contest:
     """How the best class with field photos does against the best without, on withheld photos.

@@ -15,14 +15,16 @@ import torch
 from transformers import set_seed
 
 from herbzoo.build import LoadedRun, build, choose_device, place
-from herbzoo.closed_form import check_closed_form, settle
+from herbzoo.calibration import Calibration
+from herbzoo.closed_form import Settled, check_closed_form, settle
 from herbzoo.data.batches import UNKNOWN, class_indices, image_errors_in_one_line
 from herbzoo.data.records import Collection, Skipped
 from herbzoo.data.splits import make_split
 from herbzoo.data.unreadable import unreadable
 from herbzoo.errors import DataError, RunError
 from herbzoo.evaluation.calibrate import FEWEST, calibrate
-from herbzoo.evaluation.evaluate import evaluate, write_metrics
+from herbzoo.evaluation.evaluate import write_metrics
+from herbzoo.evaluation.protocols import Trial, protocol
 from herbzoo.fitting import IMAGES_A_STEP, check_hardware, fit
 from herbzoo.hub.cards import write_card
 from herbzoo.inference import Identifier
@@ -40,7 +42,6 @@ from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
 from herbzoo.run_folder import RunFolder, write_json
 from herbzoo.source import SKIPPED_FILE, open_source, read_skipped, without_images, write_skipped
-from herbzoo.stacking import Stacking
 from herbzoo.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -100,11 +101,11 @@ def train(
         leave()
         if not is_first():
             return TrainResult(run.path, None, time.monotonic() - started)
-        stacking = None
+        settled = None
         if recipe.training.discriminant:
-            stacking = settle(prepared, device, hardware, report)
+            settled = settle(prepared, device, hardware, report)
         metrics = _finish(
-            prepared, run, device, hardware, stacking, time.monotonic() - started, resume
+            prepared, run, device, hardware, settled, time.monotonic() - started, resume
         )
     return TrainResult(run.path, metrics, time.monotonic() - started)
 
@@ -233,7 +234,7 @@ def _finish(
     run: RunFolder,
     device: torch.device,
     hardware: Hardware,
-    stacking: Stacking | None,
+    settled: Settled | None,
     seconds: float,
     resumed: bool,
 ) -> dict[str, Any] | None:
@@ -247,38 +248,50 @@ def _finish(
     prepared.recipe.save(staged)
     if (run.work / SKIPPED_FILE).is_file():
         shutil.copyfile(run.work / SKIPPED_FILE, staged / SKIPPED_FILE)
-    if stacking is not None:
-        write_json(staged / "stacking.json", stacking.to_dict())
+    if settled is not None:
+        write_json(staged / "stacking.json", settled.stacking.to_dict())
     metrics = None
     identifier = Identifier.from_pretrained(
         staged,
         device=str(device),
         dtype="float32" if hardware.dtype == "auto" else hardware.dtype,
     )
-    known = class_indices(prepared.split.validation, prepared.taxonomy) != UNKNOWN
-    if known.sum() >= FEWEST:
-        try:
-            identifier.calibration = calibrate(
-                identifier,
-                prepared.split.validation,
-                f"validation rows ({prepared.split.rule})",
-                batch_size=EVALUATION_BATCH,
-                workers=hardware.worker_count,
-            )
-            identifier.calibration.save(staged)
-        except DataError as error:  # scores that are no numbers, say; the run is kept all the same
-            logger.warning("the run is not calibrated: %s", error)
+    identifier.calibration = _calibration(prepared, identifier, hardware, settled)
+    if identifier.calibration is not None:
+        identifier.calibration.save(staged)
     if len(prepared.split.test):
-        metrics = evaluate(
+        trial = Trial(
             identifier,
             prepared.split.test,
+            prepared.split.train,
             group_by=prepared.recipe.data.group_by,
-            train=prepared.split.train,
             batch_size=EVALUATION_BATCH,
             workers=hardware.worker_count,
         )
+        metrics = protocol("standard")(trial).metrics
         write_metrics(staged, metrics)
     loaded = LoadedRun(model, prepared.processor, prepared.taxonomy, run.path.name)
     write_card(staged, prepared.recipe, loaded, prepared.split, metrics, seconds, resumed)
     run.publish(staged)
     return metrics
+
+
+def _calibration(
+    prepared: Prepared, identifier: Identifier, hardware: Hardware, settled: Settled | None
+) -> Calibration | None:
+    """Learns how far scores can be trusted, from validation rows or else from withheld ones."""
+    validation = prepared.split.validation
+    known = class_indices(validation, prepared.taxonomy) != UNKNOWN
+    if known.sum() < FEWEST:
+        return settled.calibration if settled is not None else None
+    try:
+        return calibrate(
+            identifier,
+            validation,
+            f"validation rows ({prepared.split.rule})",
+            batch_size=EVALUATION_BATCH,
+            workers=hardware.worker_count,
+        )
+    except DataError as error:  # scores that are no numbers, say; the run is kept all the same
+        logger.warning("the run is not calibrated: %s", error)
+        return None

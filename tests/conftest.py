@@ -7,12 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+hypothesis.settings.register_profile("herbzoo", deadline=None)  # machines are shared
+hypothesis.settings.load_profile("herbzoo")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So it is in a shell's background job, and programs started by tests would inherit it.

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from identify_samples import CommandLine, rows_of, write_pictures, write_run
 from scipy.optimize import minimize_scalar
-from tiny import coloured_leaves
+from tiny import collection_of, coloured_leaves
 
+from herbzoo import closed_form
 from herbzoo.calibration import PRECISIONS, Calibration
+from herbzoo.data.records import FIELD
 from herbzoo.errors import HerbzooError, RunError
 from herbzoo.evaluation.calibrate import calibrate
 from herbzoo.evaluation.outcomes import NO_ANSWER, Levels, Outcomes, RankOutcomes
 from herbzoo.evaluation.ranking import ScoreAccumulator
+from herbzoo.evaluation.score_spool import ScoreSpool
 from herbzoo.evaluation.selective import deepest, keep_promise, kept, lowest_threshold
 from herbzoo.evaluation.temperature import TemperatureFit
 from herbzoo.identification import UNKNOWN, PromisedRanking
 from herbzoo.inference import Identifier
+from herbzoo.modeling.stacking_herbzoo import CalibratedStacking
 from herbzoo.taxonomy import Taxon, Taxonomy
 
 
@@ -230,3 +236,52 @@ def test_many_rows_are_drawn_from(run, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST", 30)
     found = calibrate(Identifier.from_pretrained(run, "cpu"), collection, "leaves", workers=0)
     assert (found.rows, found.source) == (30, "leaves")
+
+
+def test_scores_of_withheld_photos_are_stacked_before_they_calibrate(monkeypatch):
+    taxonomy = Taxonomy(tuple(Taxon(f"Acer species{number}", "Acer") for number in range(3)))
+    stacking = CalibratedStacking(1, 3)
+    stacking.direction.fill_(1.0)
+    frame = pd.DataFrame(
+        {
+            "image": [f"{row}.jpg" for row in range(40)],
+            "scientificName": [taxonomy.taxa[row % 3].scientificName for row in range(40)],
+            "basisOfRecord": FIELD,
+        }
+    )
+    prepared = SimpleNamespace(
+        model=SimpleNamespace(stacking=stacking),
+        taxonomy=taxonomy,
+        split=SimpleNamespace(train=collection_of(frame)),
+    )
+    features = torch.linspace(-3, 3, 40).unsqueeze(1)
+    photos = [torch.arange(5, 20), torch.arange(20, 38)]
+    offsets = torch.tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 0.0]])
+    logits = torch.randn(33, 3, generator=torch.Generator().manual_seed(0))
+    given = {}
+
+    def learned(scores, collection, names, source):
+        given.update(scores=torch.cat([part for _, part in scores.chunks()]), rows=collection)
+
+    monkeypatch.setattr(closed_form, "learned", learned)
+    with ScoreSpool(3) as scores:
+        for some in logits.split(10):
+            scores.append(some)
+        closed_form._calibrated(prepared, scores, features, photos, offsets)
+    field = torch.sigmoid(features[5:38])
+    wanted = logits + field * torch.cat([offsets[:1].expand(15, -1), offsets[1:].expand(18, -1)])
+    torch.testing.assert_close(given["scores"], wanted)
+    assert list(given["rows"].frame["image"]) == list(frame["image"][5:38])
+
+
+def test_a_spool_gives_back_what_it_was_given_as_often_as_wanted():
+    table = torch.randn(1000, 7)
+    with ScoreSpool(7) as spool:
+        assert not list(spool.chunks())
+        for part in table.split(300):
+            spool.append(part)
+        for _ in range(2):
+            parts = list(spool.chunks())
+            torch.testing.assert_close(torch.cat([scores for _, scores in parts]), table)
+        assert [part.start for part, _ in parts][1:] == [part.stop for part, _ in parts][:-1]
+        assert len(spool) == parts[-1][0].stop == 1000

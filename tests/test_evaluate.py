@@ -5,6 +5,7 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,11 @@ from sklearn.metrics import f1_score
 from tiny import TAXONOMY
 
 from herbzoo.data.readers import open_collection
+from herbzoo.data.records import Collection
 from herbzoo.errors import DataError
-from herbzoo.evaluation.evaluate import (
-    evaluate,
-    metrics_table,
-    write_metrics,
-)
+from herbzoo.evaluation.evaluate import metrics_table, write_metrics
 from herbzoo.evaluation.evaluated import coded_truth
+from herbzoo.evaluation.protocols import Trial, protocol
 from herbzoo.evaluation.rows import marked_rows
 from herbzoo.inference import Identifier
 
@@ -52,6 +51,10 @@ def leaves(tmp_path) -> Path:
     }
     pd.DataFrame(table).to_csv(folder / "metadata.csv", index=False)
     return folder
+
+
+def evaluate(identifier: Identifier, rows: Collection, **options) -> dict[str, Any]:
+    return protocol("standard")(Trial(identifier, rows, **options)).metrics
 
 
 def rename(folder: Path, row: int, name: str) -> None:

@@ -255,6 +255,7 @@ def test_a_model_of_one_taxon_is_explained():
     assert found.heat.any()
 
 
+@pytest.mark.slow
 def test_a_trained_transformer_by_stages_looks_at_the_patch():
     torch.manual_seed(0)
     model, processor = build(

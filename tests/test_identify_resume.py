@@ -214,6 +214,7 @@ def test_an_image_repaired_since_is_tried_again(herbzoo, run, sheets, tmp_path):
     assert not failures_path(output).exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_whole_batches_and_can_be_resumed(run, sheets, tmp_path, herbzoo):
     for number in range(IMAGES, 400):
         os.link(sheets / f"{number % IMAGES}.png", sheets / f"{number}.png")

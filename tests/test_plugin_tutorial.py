@@ -76,6 +76,7 @@ def test_every_python_and_toml_block_is_part_of_a_file_and_so_is_run():
     assert len(fences) == len(blocks())
 
 
+@pytest.mark.slow
 def test_its_commands_and_its_tests_run(site: Path):
     ours = [line for line in console() if line[0] == "herbzoo" and line[1] != "train"]
     assert len(ours) >= 4

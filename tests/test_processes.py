@@ -79,6 +79,7 @@ def assert_close(run: Path, other: Path) -> None:
         torch.testing.assert_close(found[name], tensor, rtol=1e-2, atol=5e-3, msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does_with_twice_the_batch(leaves, tmp_path):
     rows = len(list(leaves.rglob("*.jpg")))
     assert rows % 8 == 0, "so that no batch is cut short"

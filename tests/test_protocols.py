@@ -67,7 +67,9 @@ def test_the_standard_protocol_has_intervals_around_its_figures(identifier, leav
         assert found["low"] <= found["value"] <= found["high"]
     mean = metrics["intervals"]["harmonic_mean.basisOfRecord"]["value"]
     assert mean == pytest.approx(metrics["harmonic_mean"]["basisOfRecord"])
-    assert verdict.evaluated.embeddings.shape == (15, 16)
+    assert verdict.evaluated.embeddings is None
+    kept = protocol("standard")(trial(identifier, leaves.select(rest), leaves, embeddings=True))
+    assert kept.evaluated.embeddings.shape == (15, 16)
 
 
 def test_cross_domain_asks_field_photos_and_parts_species_by_those_in_training(identifier, leaves):

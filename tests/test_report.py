@@ -91,7 +91,7 @@ def test_everything_is_drawn_and_the_page_loads_nothing(evaluated, tmp_path):
         metrics_of(evaluated),
         run=run,
         train=evaluated.collection,
-        gallery=evaluated,
+        gallery=lambda: evaluated,
         before=evaluated.outcomes,
         thresholds={"0.90 promised": (0.5, 0.1)},
     )

@@ -52,6 +52,7 @@ def assert_same(output: Path, whole: Path) -> None:
         assert torch.equal(tensors[name], tensor), name
 
 
+@pytest.mark.slow
 def test_killed_in_a_step_in_a_checkpoint_and_at_the_end_it_still_finishes_the_same(
     data, whole, tmp_path
 ):

@@ -212,6 +212,7 @@ def test_a_resumed_training_ends_in_the_same_weights(tmp_path, clip):
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_with_both_batches(tmp_path):
     torch.multiprocessing.spawn(two_processes.work, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))

@@ -12,7 +12,7 @@ from tiny import collection_of
 from herbzoo.data.records import FIELD, HERBARIUM
 from herbzoo.errors import DataError
 from herbzoo.recipe import Recipe
-from herbzoo.stacking import turns, withheld
+from herbzoo.stacking import Withheld, as_in_use, turns, withheld
 from herbzoo.taxonomy import Taxonomy
 
 
@@ -66,3 +66,22 @@ def test_field_photos_too_few_to_measure_on_are_refused():
 
 def test_a_trained_backbone_allows_of_one_round():
     assert len(turns(prepared(4, freeze_backbone=False, epochs=1).recipe.training)) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])
+def test_photos_to_calibrate_on_are_mixed_as_in_use_and_taken_once(share):
+    made = prepared(photos=40, species=12)
+    parts = [withheld(made, turn) for turn in turns(made.recipe.training)]
+    chosen = as_in_use(parts, share, seed=0)
+    every = np.concatenate(chosen)
+    assert len(np.unique(every)) == len(every) > 50
+    for part, rows in zip(parts, chosen, strict=True):
+        assert part.rows[rows].all()
+    unseen = sum(int(part.unseen[rows].sum()) for part, rows in zip(parts, chosen, strict=True))
+    assert unseen / len(every) == pytest.approx(share, abs=0.5 / len(every) + 1e-9)
+
+
+def test_without_photos_of_the_other_kind_there_is_no_mixture():
+    kinds = np.array([False, True, True])
+    [chosen] = as_in_use([Withheld(kinds, kinds, ("Acer rubrum",))], 0.5, seed=0)
+    assert not len(chosen)

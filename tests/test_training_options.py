@@ -7,6 +7,7 @@ import json
 import sys
 
 import pytest
+import torch
 from tiny import coloured_leaves
 
 import herbzoo.cli
@@ -108,6 +109,32 @@ def test_the_cross_domain_recipe_ends_in_a_model_with_an_offset(
     card = (run / "README.md").read_text()
     assert "no gradient steps" in card and "AdamW" not in card and "set in closed form" in card
     assert f"an offset of\n{chosen['offset']:.2f}" in card and "2 rounds of 1" in card
+
+
+def test_withheld_photos_calibrate_what_validated_on_no_rows(flora, tmp_path, monkeypatch, capsys):
+    from herbzoo import closed_form
+    from herbzoo.evaluation import calibrate
+
+    learned_from = []
+    real = closed_form.learned
+
+    def recorded(scores, collection, *rest):
+        learned_from.append((torch.cat([part for _, part in scores.chunks()]), collection.frame))
+        return real(scores, collection, *rest)
+
+    monkeypatch.setattr(closed_form, "learned", recorded)
+    monkeypatch.setattr(closed_form, "FEWEST", 2)
+    monkeypatch.setattr(calibrate, "FEWEST", 2)
+    run = tmp_path / "run"
+    code, told = train(monkeypatch, capsys, *CROSS_DOMAIN, "--data", flora, "--output", run)
+    assert code == 0, told
+    [(scores, frame)] = learned_from
+    assert set(frame["basisOfRecord"]) == {"HumanObservation"}
+    found = json.loads((run / "calibration.json").read_text())
+    assert found["domains"] == {"HumanObservation": len(frame)}
+    assert found["source"] == "field photos withheld from the training"
+    assert Identifier.from_pretrained(run).temperature == found["temperature"]
+    assert scores.shape == (len(frame), len(Taxonomy.load(run).taxa))
 
 
 def test_a_tuned_backbone_never_learns_from_withheld_photos(flora, tmp_path, monkeypatch, capsys):

@@ -13,6 +13,8 @@ from herbzoo.errors import HerbzooError, RunError
 if TYPE_CHECKING:
     from herbzoo.data.records import Collection
     from herbzoo.data.zone_table import ZoneTable
+    from herbzoo.evaluation.protocols import Trial, Verdict
+    from herbzoo.evaluation.report import LeftOut, Picture
     from herbzoo.inference import Identifier
 
 
@@ -77,6 +79,7 @@ def evaluate(
 
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.evaluation.evaluate import metrics_table, write_metrics
+    from herbzoo.evaluation.gallery import training_sheets
     from herbzoo.evaluation.per_class import write_per_class
     from herbzoo.evaluation.protocols import Trial
     from herbzoo.evaluation.protocols import protocol as named
@@ -106,15 +109,23 @@ def evaluate(
     table = _zones(chosen, zones) if leak_audit else None
     typer.echo(f"evaluating on {which}: {len(chosen):,} images", err=True)
     identifier = Identifier.from_pretrained(run, device, dtype)
-    with image_progress("evaluating", len(chosen)) as advance:
-        trial = Trial(
-            identifier, chosen, train, split, group_by or (), batch_size, workers, advance
-        )
-        verdict = measure(trial)
+    trial = Trial(
+        identifier,
+        chosen,
+        train,
+        split,
+        group_by or (),
+        batch_size,
+        workers,
+        embeddings=not no_report,
+        progress=image_progress,
+    )
+    verdict = measure(trial)
     metrics = verdict.metrics
     typer.echo(metrics_table(metrics))
     if leak_audit:
         metrics["leak_audit"] = _audit(identifier, chosen, table, folder, batch_size, workers)
+    more = [] if no_report else _looked(trial, verdict, folder)
     typer.echo(f"wrote {write_metrics(folder, metrics)}", err=True)
     typer.echo(f"wrote {write_per_class(folder, verdict.evaluated)}", err=True)
     if not no_report:
@@ -124,11 +135,33 @@ def evaluate(
             metrics,
             run=Path(run),
             train=train,
-            gallery=verdict.gallery,
+            gallery=lambda: verdict.gallery or training_sheets(trial),
             before=verdict.evaluated.uncalibrated,
             thresholds=_answered(metrics.get("selective", {})),
+            more=more,
         )
         typer.echo(f"wrote {report}", err=True)
+
+
+def _looked(trial: Trial, verdict: Verdict, folder: Path) -> list[Picture | LeftOut]:
+    """Explains some images, and adds what zones the model looked at to the metrics."""
+    from herbzoo.evaluation.attention import looked
+    from herbzoo.evaluation.figures.look import NothingToDraw
+    from herbzoo.evaluation.report import LeftOut, Picture
+
+    title = "Where the model looked"
+    try:
+        found = looked(
+            trial.identifier,
+            verdict.evaluated,
+            folder / "figures",
+            trial.progress,
+            workers=trial.workers,
+        )
+    except NothingToDraw as reason:
+        return [LeftOut(title, str(reason))]
+    verdict.metrics["looked_at"] = found.shares
+    return [Picture(title, path, caption) for path, caption in found.figures]
 
 
 def _answered(selective: dict[str, Any]) -> dict[str, tuple[float, float]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +14,10 @@ from herbzoo.evaluation.evaluated import coded_truth
 from herbzoo.evaluation.metrics import measured
 from herbzoo.evaluation.outcomes import Levels, Outcomes
 from herbzoo.evaluation.ranking import ScoreAccumulator
+from herbzoo.evaluation.score_spool import ScoreSpool
 from herbzoo.evaluation.selective import promises
 from herbzoo.evaluation.temperature import TemperatureFit
+from herbzoo.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from herbzoo.inference import Identifier
@@ -26,8 +27,7 @@ FEWEST = 20
 MOST = 10_000
 """Rows that are drawn at random from more."""
 ROOM = 2 * 1024**3
-"""Bytes of scores that are laid into a temporary file, lest the images be looked at twice."""
-_CHUNK = 256
+"""Bytes of scores that a `ScoreSpool` is given at most."""
 
 
 def calibrate(
@@ -53,41 +53,56 @@ def calibrate(
         DataError: if fewer than `FEWEST` rows can be read and are of species the model knows.
     """
     rows = drawn(collection, len(identifier.taxonomy))
-    truth = coded_truth(rows, identifier.taxonomy)
-    levels = Levels.of(identifier.taxonomy)
-    higher = levels.truth(rows, truth)
-    fit = TemperatureFit()
-    with tempfile.TemporaryFile() as file:
+    with ScoreSpool(len(identifier.taxonomy)) as scores:
         readable, done = [], 0
         for batch in identifier.scored(rows, batch_size, workers):
-            fit.update(batch.logits, truth[batch.rows])
-            file.write(batch.logits.numpy().astype(np.float32).tobytes())
+            scores.append(batch.logits)
             readable.append(batch.rows)
             progress(batch.end - done)
             done = batch.end
-        if fit.rows < FEWEST:
-            raise DataError(
-                f"{fit.rows} readable images of species that the model knows are too few to "
-                f"calibrate it with: give at least {FEWEST}"
-            )
-        file.flush()
-        read = np.concatenate(readable)
-        shape = (len(read), len(identifier.taxonomy))
-        logits = np.memmap(file, np.float32, "r", shape=shape)
+        read = np.concatenate(readable) if readable else np.empty(0, dtype=np.int64)
+        return learned(scores, rows.select(read), identifier.taxonomy, source)
 
-        def outcomes(temperature: float) -> Outcomes:
-            accumulator = ScoreAccumulator(levels, temperature)
-            for part in _parts(read):
-                names = {rank: each[read[part]] for rank, each in higher.items()}
-                accumulator.update(np.array(logits[part]), truth[read[part]], names)
-            return accumulator.outcomes()
 
-        plain, scaled = outcomes(1.0), outcomes(fit.temperature)
-    domains = rows.column("basisOfRecord").to_numpy(dtype=str)[read]
+def learned(
+    scores: ScoreSpool, collection: Collection, taxonomy: Taxonomy, source: str
+) -> Calibration:
+    """Learns temperature and thresholds from scores.
+
+    Args:
+        scores: `[N, C]`, before any temperature.
+        collection: the `N` rows they are of.
+        taxonomy: what the `C` classes are.
+        source: which rows these are, for the record.
+
+    Raises:
+        DataError: if fewer than `FEWEST` rows are of species the model knows.
+    """
+    truth = coded_truth(collection, taxonomy)
+    levels = Levels.of(taxonomy)
+    higher = levels.truth(collection, truth)
+    fit = TemperatureFit()
+    for part, logits in scores.chunks():
+        fit.update(logits, truth[part])
+    if fit.rows < FEWEST:
+        raise DataError(
+            f"{fit.rows} readable images of species that the model knows are too few to "
+            f"calibrate it with: give at least {FEWEST}"
+        )
+
+    def outcomes(temperature: float) -> Outcomes:
+        accumulator = ScoreAccumulator(levels, temperature)
+        for part, logits in scores.chunks():
+            names = {rank: each[part] for rank, each in higher.items()}
+            accumulator.update(logits.numpy(), truth[part], names)
+        return accumulator.outcomes()
+
+    plain, scaled = outcomes(1.0), outcomes(fit.temperature)
+    domains = collection.column("basisOfRecord").to_numpy(dtype=str)
     names, counts = np.unique(domains, return_counts=True)
     return Calibration(
         fit.temperature,
-        len(read),
+        len(collection),
         source,
         dict(zip(names.tolist(), counts.tolist(), strict=True)),
         _figures(plain),
@@ -103,11 +118,6 @@ def drawn(collection: Collection, classes: int) -> Collection:
     if len(named) > most:
         named = np.sort(np.random.default_rng(0).choice(named, most, replace=False))
     return collection.select(named)
-
-
-def _parts(rows: np.ndarray) -> Iterator[slice]:
-    for start in range(0, len(rows), _CHUNK):
-        yield slice(start, min(start + _CHUNK, len(rows)))
 
 
 def _figures(outcomes: Outcomes) -> dict[str, float]:

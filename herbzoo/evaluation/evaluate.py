@@ -1,16 +1,17 @@
-"""Measuring a model on rows whose species are known: what `metrics.json` holds."""
+"""What `metrics.json` holds of rows that a model was run over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from herbzoo.calibration import Calibration
 from herbzoo.data.records import Collection
-from herbzoo.evaluation.evaluated import Evaluated, run_over
+from herbzoo.evaluation.evaluated import Evaluated
+from herbzoo.evaluation.intervals import intervals
 from herbzoo.evaluation.metrics import METRIC_NAMES, grouped, measured
 from herbzoo.evaluation.mistakes import mistakes
 from herbzoo.evaluation.selective import kept
@@ -18,65 +19,10 @@ from herbzoo.evaluation.strata import strata, training_counts
 from herbzoo.evaluation.text_table import aligned
 from herbzoo.run_folder import write_json
 
-if TYPE_CHECKING:
-    from herbzoo.inference import Identifier
-
 SCHEMA_VERSION = 1
 FILE_NAME = "metrics.json"
 SHOWN = ("0.80", "0.90", "0.95")
 """The promises whose keeping is reported."""
-
-
-def evaluate(
-    identifier: Identifier,
-    collection: Collection,
-    *,
-    split: str = "test",
-    group_by: Sequence[str] = (),
-    train: Collection | None = None,
-    batch_size: int = 32,
-    workers: int = -1,
-    progress: Callable[[int], object] = lambda images: None,
-) -> dict[str, Any]:
-    """Measures how well a model names the images of a collection.
-
-    Rows without a name are left out. Images that cannot be read are left out too, and counted
-    under `unreadable`; the first of them are logged. Species the model does not know count as wrong
-    and are counted under `unknown`.
-
-    Args:
-        identifier: the model.
-        collection: the rows to measure on, all of them.
-        split: what these rows are called in the result.
-        group_by: columns to report by as well.
-        train: the rows the model was trained on. For a synthetic collection, what shortcuts could
-            score (`herbzoo.evaluation.baselines`) is then reported beside the model.
-        batch_size: images that go through the model together.
-        workers: processes that decode images; 0 is none, -1 chooses.
-        progress: told how many more rows are done, after each batch.
-
-    Returns:
-        What `metrics.json` holds: `protocol`, `split`, `n`, `overall`, `groups`, `harmonic_mean`,
-        `data`, `unreadable`, `strata`, `mistakes`, of a calibrated model `calibration` and
-        `selective`, and of a synthetic collection `baselines`.
-
-    Raises:
-        DataError: if there are no rows with a name, a column of `group_by` does not exist, the
-            model knows none of the species, or no image can be read.
-    """
-    for name in group_by:
-        collection.column(name)
-    evaluated = run_over(
-        identifier,
-        collection,
-        split=split,
-        batch_size=batch_size,
-        workers=workers,
-        progress=progress,
-    )
-    own = evaluated.collection
-    groups = {name: own.column(name).to_numpy(dtype=str) for name in group_by}
-    return described(evaluated, identifier.calibration, split=split, groups=groups, train=train)
 
 
 def described(
@@ -87,7 +33,7 @@ def described(
     groups: Mapping[str, np.ndarray] | None = None,
     train: Collection | None = None,
 ) -> dict[str, Any]:
-    """Returns what `metrics.json` holds of rows that a model was run over; see `evaluate`.
+    """Returns what every protocol reports.
 
     Args:
         evaluated: `N` rows.
@@ -99,6 +45,7 @@ def described(
     collection = evaluated.collection
     metrics = grouped(evaluated.outcomes, groups or {}, split)
     metrics |= {"data": collection.name, "unreadable": evaluated.unreadable}
+    metrics["intervals"] = intervals(evaluated, groups or {})
     counts = training_counts(evaluated.taxonomy)
     if counts.any():  # a taxonomy made of bare names has none
         metrics["strata"] = strata(evaluated.outcomes, counts)

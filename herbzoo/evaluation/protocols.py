@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from herbzoo.data.records import FIELD, HERBARIUM, Collection
 from herbzoo.errors import DataError, HerbzooError
 from herbzoo.evaluation.evaluate import described
 from herbzoo.evaluation.evaluated import Evaluated, coded_truth, named_rows, run_over
-from herbzoo.evaluation.intervals import intervals
 from herbzoo.evaluation.open_set import OpenSetScores
 from herbzoo.evaluation.zero_shot import SEEN, UNSEEN, AmongUnseen
 
@@ -23,36 +23,63 @@ WITH, WITHOUT = "with", "without"
 """Species that have field photos in training, and those that have none."""
 
 
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+"""Given what is being done and to how many images, yields what is told how many more are done."""
+
+
+@contextmanager
+def _silent(doing: str, images: int) -> Iterator[Callable[[int], object]]:
+    yield lambda done: None
+
+
 @dataclass(frozen=True)
 class Trial:
-    """A model and the rows it is measured on."""
+    """A model and the rows it is measured on.
+
+    Rows without a name are left out. Images that cannot be read are left out too, and counted; the
+    first of them are logged. Species the model does not know count as wrong, and are counted.
+    """
 
     identifier: Identifier
     rows: Collection
-    train: Collection
-    """What the model was trained on; empty if that is not known."""
+    train: Collection | None = None
+    """What the model was trained on; none, or empty, if that is not known. For a synthetic
+    collection, what shortcuts could score (`herbzoo.evaluation.baselines`) is then reported."""
     split: str = "test"
+    """What the rows are called in the result."""
     group_by: Sequence[str] = ()
+    """Columns to report by as well."""
     batch_size: int = 32
     workers: int = -1
-    progress: Callable[[int], object] = lambda images: None
+    """Processes that decode images; 0 is none, -1 chooses."""
+    embeddings: bool = False
+    """Keep the embeddings of the rows, four bytes a row and dimension."""
+    progress: Progress = _silent
 
     def run(
         self,
         rows: Collection,
         each: Callable[[ScoredBatch], object] = lambda batch: None,
+        *,
+        embeddings: bool = False,
+        doing: str = "evaluating",
     ) -> Evaluated:
-        """Runs the model over some rows, and keeps their embeddings."""
-        return run_over(
-            self.identifier,
-            rows,
-            split=self.split,
-            embeddings=True,
-            each=each,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            progress=self.progress,
-        )
+        """Runs the model over some rows.
+
+        Raises:
+            DataError: if none has a name, or can be read, or is of a species the model knows.
+        """
+        with self.progress(doing, len(rows)) as advance:
+            return run_over(
+                self.identifier,
+                rows,
+                split=self.split,
+                embeddings=embeddings or self.embeddings,
+                each=each,
+                batch_size=self.batch_size,
+                workers=self.workers,
+                progress=advance,
+            )
 
 
 @dataclass(frozen=True)
@@ -61,7 +88,9 @@ class Verdict:
 
     evaluated: Evaluated
     metrics: dict[str, Any]
-    """What `metrics.json` holds."""
+    """What `metrics.json` holds: `protocol`, `split`, `n`, `overall`, `groups`, `harmonic_mean`,
+    `intervals`, `data`, `unreadable`, `strata`, `mistakes`, of a calibrated model `calibration` and
+    `selective`, of a synthetic collection `baselines`, and what the protocol adds."""
     gallery: Evaluated | None = None
     """Training sheets with their embeddings, where the protocol looked at them."""
 
@@ -78,8 +107,11 @@ class Protocol:
         """Measures.
 
         Raises:
-            DataError: if the rows do not have what the protocol is about.
+            DataError: if the rows do not have what the protocol is about, a column to group by does
+                not exist, or nothing can be measured.
         """
+        for column in trial.group_by:
+            trial.rows.column(column)
         found = self.measure(trial)
         return Verdict(found.evaluated, found.metrics | {"protocol": self.name}, found.gallery)
 
@@ -109,7 +141,7 @@ def _verdict(
         groups=grouped,
         train=trial.train,
     )
-    return Verdict(evaluated, metrics | {"intervals": intervals(evaluated, grouped)})
+    return Verdict(evaluated, metrics)
 
 
 def _standard(trial: Trial) -> Verdict:
@@ -188,7 +220,8 @@ def _retrieval(trial: Trial) -> Verdict:
             f"{len(photos):,} field photos to ask with and {len(sheets):,} herbarium sheets of the "
             "training rows to find: the retrieval protocol needs both (basisOfRecord)"
         )
-    queries, gallery = trial.run(photos), trial.run(sheets)
+    queries = trial.run(photos, embeddings=True)
+    gallery = trial.run(sheets, embeddings=True, doing="looking up sheets")
     assert queries.embeddings is not None and gallery.embeddings is not None
     found = retrieve(
         queries.embeddings,
@@ -201,7 +234,7 @@ def _retrieval(trial: Trial) -> Verdict:
 
 
 def _needed_train(trial: Trial, name: str) -> Collection:
-    if not len(trial.train):
+    if trial.train is None or not len(trial.train):
         raise DataError(
             f"the {name} protocol needs to know the training rows: give the --data that the run "
             "was trained on, or data with a --split-column that marks them"

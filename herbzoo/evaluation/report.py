@@ -77,10 +77,10 @@ def write_report(
     *,
     run: Path | None,
     train: Collection | None,
-    gallery: Evaluated | None = None,
+    gallery: Callable[[], Evaluated] | None = None,
     before: Outcomes | None = None,
     thresholds: Mapping[str, tuple[float, float]] | None = None,
-    more: Sequence[Picture] = (),
+    more: Sequence[Picture | LeftOut] = (),
 ) -> Path:
     """Draws what can be drawn into `folder/figures` and writes `folder/report.html`.
 
@@ -94,10 +94,11 @@ def write_report(
         metrics: what `metrics.json` holds; all of it is shown.
         run: the run folder, for the course of its training; `None` if it is not here.
         train: the rows the model learned from, if they are known.
-        gallery: rows with embeddings whose sheets are looked up, such as the training rows.
+        gallery: returns rows with embeddings whose sheets are looked up, such as training rows, or
+            raises `NothingToDraw`.
         before: outcomes of the same rows before calibration.
         thresholds: by label, coverage and risk measured at a chosen threshold.
-        more: other figures, already written.
+        more: other figures, already written, or why they are not there.
 
     Returns:
         The page's path.
@@ -108,7 +109,8 @@ def write_report(
     if "leak_audit" in metrics and leak.is_file():
         caption = "Sheets as the model saw them, and what it made of each view."
         pictures.append(Picture("Leak audit", leak, caption))
-    pictures += more
+    pictures += [one for one in more if isinstance(one, Picture)]
+    left_out += [one for one in more if isinstance(one, LeftOut)]
     values = _values(evaluated, metrics, run, pictures, left_out)
     return write_page(folder / FILE_NAME, "report.html.j2", **values)
 
@@ -118,7 +120,7 @@ def _plans(
     metrics: Mapping[str, Any],
     run: Path | None,
     train: Collection | None,
-    gallery: Evaluated | None,
+    gallery: Callable[[], Evaluated] | None,
     before: Outcomes | None,
     thresholds: Mapping[str, tuple[float, float]] | None,
 ) -> list[_Plan]:
@@ -197,10 +199,10 @@ def _draw(folder: Path, plans: Sequence[_Plan]) -> tuple[list[Picture], list[Lef
     return pictures, left_out
 
 
-def _neighbours(evaluated: Evaluated, gallery: Evaluated | None) -> Figure:
+def _neighbours(evaluated: Evaluated, gallery: Callable[[], Evaluated] | None) -> Figure:
     if gallery is None:
         raise NothingToDraw("there are no embeddings of training rows")
-    return neighbours.neighbours_figure(evaluated, gallery)
+    return neighbours.neighbours_figure(evaluated, gallery())
 
 
 def _curves(run: Path | None) -> Figure:

@@ -29,6 +29,7 @@ SECTIONS = {
     "calibration": "Calibration",
     "selective": "Answers that keep a promise",
     "leak_audit": "Leak audit",
+    "looked_at": "Where the model looked",
     "baselines": "What shortcuts would score",
 }
 _IN_FRONT = ("schema_version", "protocol", "split", "n", "data", "unreadable")
