@@ -221,7 +221,7 @@ def test_neighbours_are_sheets_and_marked_by_words(leaves):
     embeddings = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [1, -0.2]], np.float32)
     evaluated = evaluated_of(leaves, [ACER, ACER, RUBRA, ALBA, RUBRA, RUBRA], embeddings)
     text = words(neighbours_figure(evaluated, evaluated))
-    assert "The herbarium sheets nearest to 3 field photos" in text
+    assert "herbarium sheets the nearest to 3 field photos" in text
     assert "right species for 67% of 3 field photos" in text
     assert "Acer rubrum\n✓ named right (90%)" in text
     assert "Quercus alba\n✗ named Quercus rubra (90%)" in text

@@ -160,7 +160,8 @@ def _looked(trial: Trial, verdict: Verdict, folder: Path) -> list[Picture | Left
         )
     except NothingToDraw as reason:
         return [LeftOut(title, str(reason))]
-    verdict.metrics["looked_at"] = found.shares
+    if found.shares:
+        verdict.metrics["looked_at"] = found.shares
     return [Picture(title, path, caption) for path, caption in found.figures]
 
 

@@ -33,7 +33,7 @@ class Looked:
 
     shares: dict[str, Any]
     """What `metrics.json` holds: `method`, `sheets`, and the mean `attention` and `area` of each
-    zone over the sheets in which zones were found; without sheets, the method alone."""
+    zone over the sheets in which zones were found; empty without such sheets."""
     figures: tuple[tuple[Path, str], ...]
     """With what to say of them."""
 
@@ -93,7 +93,7 @@ def looked(
         said = f"{taken}, named right." if right[row] else f"{names[row]}, taken for {taken}."
         figures.append((path, said))
     shares = [zone_shares(found[row], zones[row]) for row in sheets.tolist() if zones.get(row)]
-    return Looked({"method": explainer.method} | _mean(shares), tuple(figures))
+    return Looked(_mean(shares, explainer.method), tuple(figures))
 
 
 def _drawn(evaluated: Evaluated, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,11 +105,12 @@ def _drawn(evaluated: Evaluated, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return order[domains[order] == HERBARIUM][:SHEETS], examples
 
 
-def _mean(shares: Sequence[ZoneShares]) -> dict[str, Any]:
+def _mean(shares: Sequence[ZoneShares], method: str) -> dict[str, Any]:
     told = [one for one in shares if not np.isnan(one.attention[PARTS[0]])]
     if not told:
         return {}
     return {
+        "method": method,
         "sheets": len(told),
         **{
             kind: {

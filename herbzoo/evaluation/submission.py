@@ -19,13 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from herbzoo.data.readers import open_images
-from herbzoo.data.readers.archives import is_archive_path, open_archive
 from herbzoo.data.readers.columns import normalise_split
-from herbzoo.data.readers.folders import FolderTree
-from herbzoo.data.readers.kaggle_fields import IMAGE_FOLDERS, METADATA
-from herbzoo.data.readers.kaggle_metadata import read_metadata
-from herbzoo.data.readers.layouts import FileTree, is_wrapper
-from herbzoo.data.readers.reading import Reading
 from herbzoo.data.records import Collection
 from herbzoo.errors import DataError, RunError
 from herbzoo.evaluation.outcomes import NO_ANSWER
@@ -42,7 +36,6 @@ ID_COLUMNS = ("image_id", "Id")
 METADATA_IDS, FILE_IDS = ("Id", "Predicted"), ("Id", "Category")
 MOST_CATEGORIES = 5
 """Categories a row in the form that takes several."""
-_METADATA = [*(path for path, split in METADATA if split == "test"), "metadata.json"]
 _NO_SCORE = "the model gives it no score that is a number"
 
 
@@ -246,43 +239,8 @@ def _ids(data: str | Path, test: Collection) -> tuple[list[str], tuple[str, str]
             f"{data} has no ids of images: give a Kaggle Herbarium set as it was downloaded, its "
             f"test metadata, or a table with a column {ID_COLUMNS[0]}"
         )
-    elif listed := _listed(data):
-        ids = [_listed_id(key, listed) for key in keys]
     else:
         ids, header = [posixpath.basename(key) for key in keys], FILE_IDS
     if "" in ids:
         raise DataError(f"{data} has no id for the image {keys[ids.index('')]}")
     return ids, header
-
-
-def _listed(data: str | Path) -> list[tuple[tuple[str, ...], dict[str, str]]]:
-    """Reads test metadata: where their images may lie, and the id by the name of the file."""
-    path = Path(data).expanduser()
-    tree: FileTree
-    names = _METADATA
-    if path.is_dir():
-        tree = FolderTree(path, str(data))
-    elif is_archive_path(path):
-        tree = open_archive(path, is_wrapper, Reading(names_required=False))
-    else:
-        tree, names = FolderTree(path.parent, str(path.parent)), [path.name]
-    found = []
-    absent = set(tree.missing(names))
-    for name in (name for name in names if name not in absent):
-        with tree.open(name) as stream:
-            metadata = read_metadata(stream, posixpath.join(tree.name, name))
-        if not metadata.is_annotated:
-            beside = posixpath.join(posixpath.dirname(name), "")
-            folders = tuple(beside + folder.format(split="test") for folder in IMAGE_FOLDERS)
-            files, ids = metadata.file_name.text.to_pylist(), metadata.image.text.to_pylist()
-            found.append((folders, dict(zip(files, ids, strict=True))))
-    return found
-
-
-def _listed_id(key: str, listed: list[tuple[tuple[str, ...], dict[str, str]]]) -> str:
-    """Returns the id of an image, '' if it is in no metadata."""
-    for folders, ids in listed:
-        for folder in folders:
-            if key.startswith(folder) and key.removeprefix(folder) in ids:
-                return ids[key.removeprefix(folder)]
-    return ""

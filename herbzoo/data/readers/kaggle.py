@@ -144,6 +144,8 @@ def _frame(data: Metadata, split: str, year: Year, reading: Reading) -> pd.DataF
     if not usable.any():
         raise DataError(f"{data.where}: none of its {len(usable):,} images can be used")
     columns = {"image": data.file_name.text}
+    if not data.is_annotated:
+        columns["image_id"] = data.image.text  # by which a competition wants its answers
     for name, codes, section, field in _COLUMNS:
         table = data.tables.get(section, {})
         texts = {key: record[field] if field else key for key, record in table.items()}

@@ -80,7 +80,8 @@ def neighbours_figure(
     chosen = _chosen(photos.outcomes.right, names, examples)
     shown = min(NEAREST, found.nearest.shape[1])
     title = (
-        f"The {offered.many} nearest to {len(chosen)} {asked.many}, by cosine of the embeddings\n"
+        f"Of {found.gallery:,} {offered.many} the nearest to {len(chosen)} {asked.many}, by cosine "
+        "of the embeddings\n"
         f"The nearest is of the right species for {found.recall_at(1):.0%} of {found.queries:,} "
         f"{asked.many}; shown are some drawn at random, named right and wrong"
     )
