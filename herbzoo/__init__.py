@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from herbzoo.inference import Identifier
     from herbzoo.modeling.configuration_herbzoo import HerbConfig
     from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification, HerbModel
+    from herbzoo.modeling.zero_shot_herbzoo import HerbForZeroShotImageClassification
     from herbzoo.recipe import Recipe
     from herbzoo.training import TrainResult, train
 
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "HerbConfig": "herbzoo.modeling.configuration_herbzoo",
     "HerbForImageClassification": "herbzoo.modeling.modeling_herbzoo",
+    "HerbForZeroShotImageClassification": "herbzoo.modeling.zero_shot_herbzoo",
     "HerbModel": "herbzoo.modeling.modeling_herbzoo",
     "Identifier": "herbzoo.inference",
     "Recipe": "herbzoo.recipe",
@@ -33,6 +35,7 @@ _PUBLIC = {
 __all__ = [
     "HerbConfig",
     "HerbForImageClassification",
+    "HerbForZeroShotImageClassification",
     "HerbModel",
     "Identifier",
     "Recipe",

@@ -27,10 +27,14 @@ def _register_config(module: ModuleType) -> None:
 def _register_models(module: ModuleType) -> None:
     from herbzoo.modeling.configuration_herbzoo import HerbConfig
     from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification, HerbModel
+    from herbzoo.modeling.zero_shot_herbzoo import HerbForZeroShotImageClassification
 
     module.AutoModel.register(HerbConfig, HerbModel, exist_ok=True)
     module.AutoModelForImageClassification.register(
         HerbConfig, HerbForImageClassification, exist_ok=True
+    )
+    module.AutoModelForZeroShotImageClassification.register(
+        HerbConfig, HerbForZeroShotImageClassification, exist_ok=True
     )
 
 

@@ -38,7 +38,7 @@ def check_discriminant(model: HerbForImageClassification) -> None:
     neck, head = model.config.neck["name"], model.config.head["name"]
     if not isinstance(model.neck, LinearBatchNorm):
         raise RecipeError(f"training.discriminant sets a linear neck, and this one is {neck!r}")
-    if not getattr(model.head, "has_prototypes", False):
+    if not (hasattr(model.head, "fit_means") or getattr(model.head, "has_prototypes", False)):
         raise RecipeError(
             f"training.discriminant sets class means, which the head {head!r} does not score by: "
             "choose one with the option prototypes, and switch it on (--set head.prototypes=true)"
@@ -64,7 +64,7 @@ def fit_discriminant(
     Args:
         model: with a linear neck, and a head that takes class means.
         features: `[N, F]` of the backbone, or `[views, N, F]`; they are read a block at a time.
-        labels: class indices `[N]`; every class has one chosen image at least.
+        labels: class indices `[N]`; classes without a chosen image are left out.
         field: whether each is a field photo, `[N]`.
         chosen: which images to learn from, `[N]`; all, if not given.
 
@@ -76,6 +76,8 @@ def fit_discriminant(
     classes = int(labels.max()) + 1
     means = _class_means(views, rows, labels, field, classes)
     within = _variation_within(views, rows, means, labels, field)
+    there = labels[rows].unique()
+    means = means[there]
     scale = within.diagonal().mean()
     if not torch.isfinite(within).all():
         raise RunError(
@@ -87,13 +89,14 @@ def fit_discriminant(
     centre = means.mean(0)
     whitened = torch.linalg.solve_triangular(root, (means - centre).T, upper=False).T
     directions = torch.linalg.svd(whitened, full_matrices=False)[2]
-    kept = min(model.neck.out_features, classes - 1, len(directions))
+    kept = min(model.neck.out_features, len(there) - 1, len(directions))
     # Rows of the projection: a direction, seen from before the whitening.
     projection = torch.linalg.solve_triangular(root.T, directions[:kept].T, upper=True).T
     _set_neck(model.neck, projection, centre)
     embedded = whitened @ directions[:kept].T
     padded = torch.nn.functional.pad(embedded, (0, model.neck.out_features - kept))
-    model.head.set_prototypes(padded.float(), torch.arange(classes))
+    settle = getattr(model.head, "fit_means", None) or model.head.set_prototypes
+    settle(padded.float(), there)
 
 
 def field_direction(features: Tensor, field: Tensor) -> tuple[Tensor, float]:

@@ -71,7 +71,7 @@ def fit(
         return
     train = prepared.split.train
     if optim.stacking_species:  # what will be measured on must not be learned from
-        train = train.select(~withheld(prepared, 0).rows)
+        train = train.select(~withheld(prepared, 0).hidden)
     known = class_indices(prepared.split.validation, prepared.taxonomy) != UNKNOWN
     validation = prepared.split.validation.select(known)
     images = [

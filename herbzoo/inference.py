@@ -77,7 +77,8 @@ class Identifier:
         self.device = choose_device(str(device))
         self.dtype = _choose_dtype(dtype, self.device)
         self.model = place(run.model, self.device).eval()
-        self.taxonomy = run.taxonomy
+        self.taxonomy = self.known = run.taxonomy
+        """The classes; those it was trained on stay `known` when it is aimed at others."""
         self.source = run.source
         """The folder or Hub id the model was loaded from."""
         self.calibration = run.calibration

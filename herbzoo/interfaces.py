@@ -71,6 +71,12 @@ class LabelFacts:
     families: Sequence[str] = ()
     counts: Sequence[int] = ()
     """Training images of each class; empty where there was no training."""
+    synonyms: Sequence[Sequence[str]] = ()
+    """Other names of each taxon."""
+    vernaculars: Sequence[str] = ()
+    """Common names."""
+    traits: Sequence[str] = ()
+    """What each taxon looks like, in words."""
 
 
 @runtime_checkable
@@ -117,7 +123,8 @@ class LabelAware(Protocol):
     """A head that is told which taxa its classes are: their names, or how common they are.
 
     One whose class vectors come from the names alone says so with an attribute
-    `reads_names = True`: only such a head can be aimed at other taxa without training.
+    `reads_names = True`: only such a head can be aimed at other taxa without training. Its
+    `prepare` takes what encodes texts as a second argument.
     """
 
     def prepare(self, labels: LabelFacts) -> None:

@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,6 +18,7 @@ import yaml
 
 from herbzoo.errors import RecipeError
 from herbzoo.interfaces import PartSpec
+from herbzoo.recipe_files import find_recipe, read_yaml
 from herbzoo.recipe_values import construct
 
 SCHEMA_VERSION = 1
@@ -84,6 +84,8 @@ class DataRecipe:
     """Read a Hub data set as it is needed, instead of downloading it first."""
     taxonomy: str = ""
     """Table of accepted names and synonyms (WFO, WCVP, GBIF, LCVP) to resolve names with."""
+    traits: str = ""
+    """Table with `scientificName` and `traits` or `vernacularName`, for heads that read names."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class OptimRecipe:
     """Factor from each block of the backbone to the one below it."""
     weight_decay: float = 0.05
     warmup_share: float = 0.05
-    """Share of the steps over which learning rates rise; they fall along a cosine after."""
+    """Share of the steps over which learning rates rise, to fall along a cosine."""
     head_epochs: float = 1.0
     """Epochs at the start in which the backbone is held and the head finds its place."""
     freeze_backbone: bool = False
@@ -141,8 +143,11 @@ class OptimRecipe:
     discriminant: bool = False
     """Set neck and class vectors in closed form after the last step, by linear discriminants."""
     stacking_species: int = 0
-    """Species of both domains whose field photos are withheld to learn how much to favour species
-    without any, on field photos; 0 favours none. Needs `discriminant`."""
+    """Species that are withheld to learn how much to favour those without images; 0 favours none.
+    Needs `discriminant`."""
+    stacking_withholds: Literal["photos", "species"] = "photos"
+    """`photos`: the field photos of some species, in favour of species without any, on such photos.
+    `species`: all images, in favour of species that a head knows by name alone."""
     stacking_rounds: int = 3
     """Times other species are withheld; one with a trained backbone, which must not see them."""
     checkpoint_minutes: float = 10.0
@@ -186,8 +191,8 @@ class Recipe:
             name = f"{self.backbone.name}-{self.head.name}".replace(":", "-")
             object.__setattr__(self, "output", str(Path("runs") / name))
         _check_ranges(self)
-        steps = self.training
-        shares = (self.data.validation_share, self.data.test_share, steps.warmup_share)
+        steps, data = self.training, self.data
+        shares = (data.validation_share, data.test_share, steps.warmup_share)
         if not all(0 <= share < 1 for share in shares):
             raise RecipeError(f"shares must be at least 0 and below 1, not {shares}")
         if min(steps.batch_size, steps.accumulate, steps.feature_views) < 1:
@@ -271,45 +276,6 @@ def compose(recipe: str | Path | None, settings: Sequence[str], flags: Mapping[s
         if value is not None:
             _assign(values, key, value)
     return Recipe.from_dict(values)
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Returns the recipes that come with herbzoo, by name."""
-    folder = Path(str(resources.files("herbzoo"))) / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def find_recipe(recipe: str) -> Path:
-    """Returns the file of a recipe given as a path or as a shipped name.
-
-    Raises:
-        RecipeError: if there is none.
-    """
-    if Path(recipe).is_file():
-        return Path(recipe)
-    shipped = shipped_recipes()
-    if recipe in shipped:
-        return shipped[recipe]
-    raise RecipeError(
-        f"{recipe!r} is neither a file nor a shipped recipe; those are {', '.join(shipped)}"
-    )
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads a YAML mapping.
-
-    Raises:
-        RecipeError: if the file is missing or holds something else.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path} is no mapping of keys to values")
-    return values
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:

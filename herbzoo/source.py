@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from herbzoo.data.descriptions import with_descriptions
 from herbzoo.data.name_resolution import full_names, resolve_collection
 from herbzoo.data.readers import open_collection
 from herbzoo.data.records import Collection, Skipped
@@ -34,17 +35,21 @@ def open_source(data: DataRecipe) -> Collection:
         skip_bad=data.skip_bad,
         streaming=data.streaming,
     )
-    return with_accepted_names(collection, data)
+    return with_names(collection, data)
 
 
-def with_accepted_names(collection: Collection, data: DataRecipe) -> Collection:
-    """Resolves names with the recipe's table, if it has one.
+def with_names(collection: Collection, data: DataRecipe) -> Collection:
+    """Resolves names, and describes species, with the tables of the recipe, if it has them.
 
     Raises:
-        DataError: if the table cannot be read.
+        DataError: if a table cannot be read.
     """
-    if not data.taxonomy:
-        return collection
+    if data.taxonomy:
+        collection = _with_accepted_names(collection, data)
+    return with_descriptions(collection, Path(data.traits)) if data.traits else collection
+
+
+def _with_accepted_names(collection: Collection, data: DataRecipe) -> Collection:
     table = NameTable.load(Path(data.taxonomy), full_names(collection))
     resolved = resolve_collection(collection, table)
     if ambiguous := resolved.facts["names_resolved"]["ambiguous"]:

@@ -1,8 +1,9 @@
-"""How much to favour species without field photos, learned on species whose photos are withheld.
+"""How much to favour species without images, learned on species whose images are withheld.
 
-The offset of `herbzoo.modeling.stacking_herbzoo` must not be chosen on test rows, and of the
-species it is for there is no field photo. So it is chosen on species that have some: these are
-withheld, and the offset that serves the withheld and the others alike is taken.
+The offset of `herbzoo.modeling.stacking_herbzoo`, for species without field photos, and that of a
+head that reads names, for species without any image, must not be chosen on test rows; and of the
+species they are for there is no image to choose on. So they are chosen on species that have some:
+these are withheld, and the offset that serves the withheld and the others alike is taken.
 """
 
 from __future__ import annotations
@@ -33,14 +34,17 @@ class Withheld:
     """Training rows that an offset is chosen on."""
 
     rows: np.ndarray
-    """Mask of the training rows that are withheld, of both kinds."""
+    """Mask of the training rows that are measured on, of both kinds."""
     unseen: np.ndarray
-    """Mask of those, over the training rows, whose species keeps no field photo."""
+    """Mask of those, over the training rows, whose species keeps no image of their kind."""
+    hidden: np.ndarray
+    """Mask of the training rows that are not learned from: `rows` and, of species of which nothing
+    is to be seen, all others."""
     species: tuple[str, ...]
 
     @property
     def seen_count(self) -> int:
-        """How many of the rows are of species that keep field photos."""
+        """How many of the rows are of species that keep images."""
         return int((self.rows & ~self.unseen).sum())
 
 
@@ -49,11 +53,11 @@ class Round:
     """What the offset does to the withheld rows of one round."""
 
     species: tuple[str, ...]
-    """Those whose field photos were withheld."""
+    """Those that were withheld."""
     unseen: int
-    """Field photos of them."""
+    """Images of them that were measured on."""
     seen: int
-    """Withheld field photos of the others."""
+    """Withheld images of the others."""
     before: float
     """Harmonic mean of the top-1 on both, without an offset."""
     after: float
@@ -65,10 +69,12 @@ class Stacking:
     """A chosen offset and how it was found: what `stacking.json` holds."""
 
     offset: float
-    """Added to the logits of species without field photos, on field photos."""
+    """Added to the logits of species without images."""
     favoured: int
-    """Species it is added for."""
+    """Species it is added for; those that are known by name alone come later."""
     rounds: tuple[Round, ...]
+    hubness: float = 0.0
+    """How much of what names have in common with the mean image is taken off."""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns nested plain values."""
@@ -84,32 +90,40 @@ def withheld(prepared: Prepared, turn: int) -> Withheld:
     """Chooses the rows of a round, by the recipe's seed and the number of the round.
 
     Raises:
-        DataError: if too few species have both domains, or the others too few field photos.
+        DataError: if there are too few species to withhold, or too few images of the others.
     """
     train, recipe = prepared.split.train, prepared.recipe
     labels = class_indices(train, prepared.taxonomy)
     domains = train.column("basisOfRecord").to_numpy(dtype=object)
     field = domains == FIELD
-    both = np.intersect1d(labels[field], labels[domains == HERBARIUM])
+    whole = recipe.training.stacking_withholds == "species"
+    # Where there are field photos, they are what a model is for.
+    measured = np.ones(len(train), dtype=bool) if whole and not field.any() else field
+    able = np.unique(labels[measured])
+    what = f"{FIELD} rows" if field.any() else "rows"
+    if not whole:
+        able = np.intersect1d(able, labels[domains == HERBARIUM])
+        what = f"both {HERBARIUM} and {FIELD} rows"
     wanted = recipe.training.stacking_species
-    if len(both) < 2 * wanted:
+    if len(able) < 2 * wanted:
         raise DataError(
-            f"training.stacking_species is {wanted}, and {len(both)} species have both {HERBARIUM} "
-            f"and {FIELD} rows to train on: at least twice as many are needed"
+            f"training.stacking_species is {wanted}, and {len(able)} species have {what} to train "
+            "on: at least twice as many are needed"
         )
-    order = np.random.default_rng((recipe.seed, 1)).permutation(both)
+    order = np.random.default_rng((recipe.seed, 1)).permutation(able)
     chosen = np.roll(order, -turn * wanted)[:wanted]
-    unseen = field & np.isin(labels, chosen)
-    others = np.flatnonzero(field & ~unseen)
+    gone = np.isin(labels, chosen)
+    others = np.flatnonzero(measured & ~gone)
     _, seen_rows = hold_out(train.select(others), SEEN_SHARE, recipe.seed + turn)
-    seen = field & ~unseen & train.frame["image"].isin(seen_rows.frame["image"]).to_numpy()
+    seen = measured & ~gone & train.frame["image"].isin(seen_rows.frame["image"]).to_numpy()
     if not seen.any():
         raise DataError(
             f"training.stacking_species is {wanted}, and the {len(others)} {FIELD} rows of other "
             "species are too few to withhold some of: a species keeps one specimen at least"
         )
     names = tuple(sorted(prepared.taxonomy.taxa[label].scientificName for label in chosen))
-    return Withheld(unseen | seen, unseen, names)
+    unseen = measured & gone
+    return Withheld(unseen | seen, unseen, seen | (gone if whole else unseen), names)
 
 
 def as_in_use(parts: Sequence[Withheld], share: float, seed: int) -> list[np.ndarray]:
@@ -144,19 +158,19 @@ def as_in_use(parts: Sequence[Withheld], share: float, seed: int) -> list[np.nda
 
 @dataclass(frozen=True)
 class Contest:
-    """How the best class with field photos does against the best without, on withheld photos.
+    """How the best class with images does against the best without, on withheld images.
 
-    The offset moves all classes without photos alike, so nothing else of a row's scores matters.
+    The offset moves all classes without images alike, so nothing else of a row's scores matters.
     """
 
     lead: Tensor
-    """By how much the best class with photos is ahead, `[N]`."""
+    """By how much the best class with images is ahead, `[N]`."""
     right: Tensor
     """Whether that class is the right one, `[N]`."""
     other_right: Tensor
-    """Whether the best class without photos is the right one, `[N]`."""
+    """Whether the best class without images is the right one, `[N]`."""
     unseen: Tensor
-    """Whether the row's species had no field photo in training, `[N]`."""
+    """Whether the row's species had no image of its kind in training, `[N]`."""
 
     @classmethod
     def of(cls, logits: Tensor, truth: Tensor, unseen: Tensor, favoured: Tensor) -> Contest:
@@ -165,7 +179,7 @@ class Contest:
         Args:
             logits: `[N, C]`.
             truth: class indices `[N]`.
-            unseen: whether a row's species had no field photo in training, `[N]`.
+            unseen: whether a row's species had no image of its kind in training, `[N]`.
             favoured: which classes had none, `[C]`.
         """
         best, name = logits.masked_fill(favoured, -torch.inf).max(dim=1)

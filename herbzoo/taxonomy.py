@@ -22,7 +22,9 @@ FILE_NAME = "taxonomy.json"
 BEFORE_REMAP = "taxonomy-before-remap.json"
 """In a remapped run, the classes that its head was trained on."""
 RANKS = ("species", "genus", "family")
-LATER = ("status", "synonyms")
+DESCRIBING = ("vernacularName", "traits")
+"""Columns of a collection that say more of a taxon than its name."""
+LATER = ("status", "synonyms", *DESCRIBING)
 """Columns that the first version of the file does not have."""
 
 
@@ -42,6 +44,9 @@ class Taxon:
     name of a table; `ambiguous`, `unplaced` or `unmatched`: the name was left as it is."""
     synonyms: tuple[str, ...] = ()
     """Other names under which the taxon was found in the data."""
+    vernacularName: str = ""
+    traits: str = ""
+    """What it looks like, in words."""
 
     def at_rank(self, rank: str) -> str:
         """Returns the name of this taxon at `species`, `genus` or `family`; '' if not known."""
@@ -100,6 +105,7 @@ class Taxonomy:
         import pandas as pd
 
         facts = ["scientificNameAuthorship", "genus", "family", "taxonID"]
+        facts += [name for name in DESCRIBING if name in collection.frame]
         named = collection.frame[collection.frame["scientificName"] != ""]
         if named.empty:
             raise DataError(f"{collection.name} names no species, so there is nothing to learn")
@@ -118,7 +124,10 @@ class Taxonomy:
         table = pd.DataFrame({column: most_common(column) for column in facts})
         table = table.reindex(list(grouped.groups)).fillna("")
         table["count"] = counts
-        taxa = tuple(Taxon(*row) for row in table.itertuples(name=None))
+        rows = table.itertuples(name=None)
+        taxa = tuple(
+            Taxon(**dict(zip(("scientificName", *table), row, strict=True))) for row in rows
+        )
         resolved = collection.facts.get("names_resolved")
         return cls(taxa) if resolved is None else _resolved(taxa, resolved)
 
@@ -136,6 +145,9 @@ class Taxonomy:
             genera=tuple(taxon.genus for taxon in self.taxa),
             families=tuple(taxon.family for taxon in self.taxa),
             counts=tuple(taxon.count for taxon in self.taxa),
+            synonyms=tuple(taxon.synonyms for taxon in self.taxa),
+            vernaculars=tuple(taxon.vernacularName for taxon in self.taxa),
+            traits=tuple(taxon.traits for taxon in self.taxa),
         )
 
     def roll_up(self, probabilities: np.ndarray, rank: str) -> tuple[list[str], np.ndarray]:

@@ -268,12 +268,19 @@ def _finish(
             batch_size=EVALUATION_BATCH,
             workers=hardware.worker_count,
         )
-        metrics = protocol("standard")(trial).metrics
+        metrics = protocol(_measured_by(prepared))(trial).metrics
         write_metrics(staged, metrics)
     loaded = LoadedRun(model, prepared.processor, prepared.taxonomy, run.path.name)
     write_card(staged, prepared.recipe, loaded, prepared.split, metrics, seconds, resumed)
     run.publish(staged)
     return metrics
+
+
+def _measured_by(prepared: Prepared) -> str:
+    """Returns the protocol for the test rows: that of unseen names, where a head can read them."""
+    unknown = (class_indices(prepared.split.test, prepared.taxonomy) == UNKNOWN).any()
+    reads = getattr(prepared.model.head, "reads_names", False)
+    return "zero_shot" if unknown and reads else "standard"
 
 
 def _calibration(

@@ -28,7 +28,7 @@ LAYERS = (
     {"modeling", "registry", "_autoregister"}
     | {"taxonomy", "names", "name_words", "name_usages", "name_layouts", "name_stream"}
     | {"name_table", "resolution", "calibration"},
-    {"build", "data", "recipe", "recipe_values", "conformance"},
+    {"build", "data", "recipe", "recipe_files", "recipe_values", "conformance"},
     # Anything not named here works on these: training, evaluation, inference, curation, hub, ...
     {"cli", "__main__"},
 )

@@ -226,7 +226,7 @@ def test_a_broken_plugin_is_a_row_of_the_list_and_not_its_end(tmp_path, monkeypa
 
 
 def test_list_shows_recipes_without_importing_torch(monkeypatch, capsys):
-    from herbzoo.recipe import shipped_recipes
+    from herbzoo.recipe_files import shipped_recipes
 
     code = "import sys; from herbzoo.cli.list import list_parts; list_parts('recipes')"
     code += "; assert 'torch' not in sys.modules"

@@ -41,7 +41,7 @@ def test_every_head_keeps_the_contract(name: str):
         ("arcface", {"sub_centers": 3, "margin_warmup_steps": 0}),
         ("arcface", {"rare_margin": 0.5, "prototypes": True}),
         ("arcface", {"sample_rate": 0.5, "sub_centers": 2}),
-        ("clip_text", {**HEADS["clip_text"], "freeze_tower": False}),
+        ("clip_text", {**HEADS["clip_text"], "tuned_layers": -1}),
         ("clip_text", {**HEADS["clip_text"], "pooling": "eos"}),
         ("softmax", {"label_smoothing": 0.0}),
         ("softmax", {"logit_adjustment": 1.0, "class_weighting": 0.9}),

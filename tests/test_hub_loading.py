@@ -146,9 +146,7 @@ def token_ids(source: str, revision: str) -> list[list[int]]:
 
     models = [AutoModelForImageClassification.from_pretrained(source, revision=revision)]
     models.append(load_run(f"{source}@{revision}").model)
-    for model in models:
-        model.retarget(TAXONOMY.labels())
-    return [model.head.name_ids[1, :5].tolist() for model in models]
+    return [model.head.tower.tokens(["Quercus alba"])[0][0].tolist() for model in models]
 
 
 def test_a_text_head_takes_its_tokenizer_from_its_own_repository_and_revision(
@@ -180,8 +178,9 @@ def tower_weights(tower: str, **options: Any) -> tuple[dict[str, np.ndarray], in
         pretrained_backbone=False,
         pretrained_head=not options,
     )
-    weights = model.head.tower.state_dict()
-    return {key: value.numpy() for key, value in weights.items()}, int(model.head.name_mask.sum())
+    weights = model.head.tower.encoder.state_dict()
+    tokens = model.head.tower.tokens(TAXONOMY.labels_in_order())[1]
+    return {key: value.numpy() for key, value in weights.items()}, int(tokens.sum())
 
 
 def random_tower(tower: str) -> None:

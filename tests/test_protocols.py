@@ -119,7 +119,7 @@ def test_zero_shot_names_unseen_species_among_themselves_and_among_all(identifie
     best = np.array(unseen)[batch.logits.numpy()[rows][:, unseen].argmax(axis=1)]
     expected = [identifier.taxonomy.index[name] for name in leaves.frame["scientificName"][rows]]
     assert among["top1"] == pytest.approx(np.mean(best == expected))
-    with pytest.raises(DataError, match="given their names"):
+    with pytest.raises(DataError, match="a head that reads names"):
         protocol("zero_shot")(trial(identifier, leaves, leaves))
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from herbzoo import Recipe
 from herbzoo.errors import RecipeError
-from herbzoo.recipe import PartRecipe, compose, find_recipe, shipped_recipes
+from herbzoo.recipe import PartRecipe, compose
+from herbzoo.recipe_files import find_recipe, shipped_recipes
 
 PARTS = {"backbone": "efficientnet_lite0", "head": "softmax"}
 

@@ -83,5 +83,5 @@ def test_photos_to_calibrate_on_are_mixed_as_in_use_and_taken_once(share):
 
 def test_without_photos_of_the_other_kind_there_is_no_mixture():
     kinds = np.array([False, True, True])
-    [chosen] = as_in_use([Withheld(kinds, kinds, ("Acer rubrum",))], 0.5, seed=0)
+    [chosen] = as_in_use([Withheld(kinds, kinds, kinds, ("Acer rubrum",))], 0.5, seed=0)
     assert not len(chosen)

