@@ -85,3 +85,21 @@ def test_without_photos_of_the_other_kind_there_is_no_mixture():
     kinds = np.array([False, True, True])
     [chosen] = as_in_use([Withheld(kinds, kinds, kinds, ("Acer rubrum",))], 0.5, seed=0)
     assert not len(chosen)
+
+
+def test_withheld_species_may_lose_all_their_images():
+    made = prepared(photos=4, stacking_withholds="species")
+    frame = made.split.train.frame
+    part = withheld(made, 0)
+    chosen = frame["scientificName"].isin(part.species).to_numpy()
+    field = (frame["basisOfRecord"] == FIELD).to_numpy()
+    assert part.hidden[chosen].all() and not (part.hidden & ~chosen & ~field).any()
+    np.testing.assert_array_equal(part.unseen, chosen & field)
+    assert part.seen_count == 4 and (part.rows & ~part.hidden).sum() == 0
+
+
+def test_without_field_photos_sheets_are_measured_on():
+    made = prepared(photos=0, stacking_withholds="species")
+    part = withheld(made, 0)
+    assert part.unseen.sum() == 4 and part.seen_count == 2
+    assert set(made.split.train.frame["basisOfRecord"][part.rows]) == {HERBARIUM}

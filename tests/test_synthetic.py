@@ -321,3 +321,9 @@ def test_records_of_fifteen_thousand_species_take_seconds():
     large = synthetic_collection(15_501, images_per_species=10)
     assert time.process_time() - start < 60
     assert large.frame["trueScientificName"].nunique() == 15_501
+
+
+def test_a_fern_that_loses_its_few_fronds_grows_others():
+    collection = synthetic_collection(12, 0, 24)
+    picture = collection.images.open("photo-4-26-1", (64, 64))
+    assert min(picture.size) >= 64

@@ -36,14 +36,17 @@ class Plant:
 
     def grow(self) -> Drawing:
         """Returns the plant."""
-        {
+        habit = {
             "tree": self._tree,
             "herb": self._herb,
             "rosette": self._rosette,
             "tussock": self._tussock,
             "fern": self._fern,
             "climber": self._climber,
-        }[self.traits.habit]()
+        }[self.traits.habit]
+        habit()
+        while not self._blades and not self._stems:  # a fern may have lost its few fronds
+            habit()
         self._draw()
         return self.drawing
 
