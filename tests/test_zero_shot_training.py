@@ -108,7 +108,7 @@ def test_the_protocol_gives_a_trained_model_the_same_figures(
         found["unseen_among_unseen"].pop("intervals")
     assert again["names_added"] == trained["names_added"]
     for key in ("overall", "harmonic_mean", "unseen_among_unseen"):
-        assert again[key] == pytest.approx(trained[key])
+        assert again[key] == pytest.approx(trained[key], rel=1e-3)
 
 
 def test_names_are_added_with_their_facts_and_without_images(run, flora):
