@@ -45,11 +45,12 @@ def check_closed_form(prepared: Prepared) -> None:
     if prepared.recipe.training.discriminant:
         check_discriminant(prepared.model)
     optim, head = prepared.recipe.training, prepared.model.config.head["name"]
-    reads_names = getattr(prepared.model.head, "reads_names", False)
-    if optim.stacking_species and optim.stacking_withholds == "species" and not reads_names:
+    favours = hasattr(prepared.model.head, "unseen_offset")
+    if optim.stacking_species and optim.stacking_withholds == "species" and not favours:
         raise RecipeError(
             "training.stacking_withholds=species is in favour of species known by name alone, and "
-            f"the head {head!r} reads no names: choose one that does, or withhold photos"
+            f"the head {head!r} has no unseen_offset for them: choose one that has, or withhold "
+            "photos"
         )
     if optim.stacking_species:
         for turn in turns(optim):

@@ -133,5 +133,5 @@ def test_a_head_that_reads_no_names_cannot_favour_those_it_never_saw(
         monkeypatch, capsys, "train", *SMALL, *ZERO_SHOT, "--head", "arcface", "--set",
         "head.prototypes=true", "--data", flora, "--output", tmp_path / "run",
     )  # fmt: skip
-    assert code == 2 and "'arcface' reads no names" in told
+    assert code == 2 and "'arcface' has no unseen_offset" in told
     assert not (tmp_path / "run").exists()

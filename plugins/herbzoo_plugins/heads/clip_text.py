@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .kept_result import KeptResult
 from .name_losses import names_to_images, numbered, rank_loss
 from .name_prompts import NameVariants, check_prompts, filled, variants
 from .text_regression import regress
@@ -100,6 +101,7 @@ class ClipText(nn.Module):
         self.ridge = ridge
         self.tower_moved = False
         self.variants = NameVariants()
+        self.kept = KeptResult()
 
         spec = text_config or self.fill_options({"tower": tower})["text_config"]
         self.tower = TextTower(spec, pooling, max_tokens, tuned_layers)
@@ -292,7 +294,8 @@ class ClipText(nn.Module):
         taken off, `hubness` times (Hara et al. 2015, doi:10.1609/aaai.v29i1.9629).
         """
         with torch.autocast(embeddings.device.type, enabled=False):
-            classes = self.class_vectors(self.text_features)
+            made_of = (self.text_features, self.projection.weight, self.projection.bias)
+            classes = self.kept.of(made_of, lambda: self.class_vectors(self.text_features))
             common = self.hubness * (classes @ self.image_mean.float())
             cosines = F.linear(F.normalize(embeddings.float(), dim=-1), classes, -common)
             return self.scale() * cosines + self.unseen_offset * ~self.trained
@@ -343,8 +346,4 @@ class ClipText(nn.Module):
         count = self.prompt_mask[present].any(dim=2).sum(dim=1)
         prompt = (torch.rand(count.shape, device=count.device) * count).long()
         ids, mask = self.prompt_ids[present, prompt], self.prompt_mask[present, prompt]
-        changed = [place for place, text in enumerate(drawn) if text]
-        if changed:
-            tokens = self.tower.tokens([drawn[place] for place in changed], padding="max_length")
-            ids[changed], mask[changed] = tokens[0].to(ids), tokens[1].to(mask)
-        return self.tower(ids, mask)
+        return self.tower(*self.tower.replaced(ids, mask, drawn))

@@ -143,6 +143,14 @@ class TextTower(nn.Module):
         self.encoder.train(training)
         return found
 
+    def replaced(self, ids: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Puts texts in place of rows of token ids and mask, `[N, L]`; '' keeps a row."""
+        rows = [row for row, text in enumerate(texts) if text]
+        if rows:
+            tokens = self.tokens([texts[row] for row in rows], padding="max_length")
+            ids[rows], mask[rows] = tokens[0].to(ids), tokens[1].to(mask)
+        return ids, mask
+
     def unreadable(self, texts: Sequence[str]) -> list[str]:
         """Returns the texts of which the tokenizer knows no part."""
         if not texts:
