@@ -52,9 +52,9 @@ def test_what_the_table_does_not_say_stays_as_the_rows_have_it(maples, tmp_path)
         ("name,traits\nAcer rubrum,red\n", "t.csv", "has the columns name, traits"),
         ("scientificName,traits\nA b,red\nA b,blue\n", "t.csv", "says two things of A b"),
         ("scientificName,traits\nA b,red\n", "t.csv", "describes none of the species"),
-        ("scientificName,traits\n", "t.csv", "describes none of the species"),
-        ("", "t.csv", "cannot read"),
-        ("no parquet", "t.parquet", "cannot read"),
+        ("scientificName,traits\n", "t.csv", "has no rows"),
+        ("", "t.csv", "t.csv"),
+        ("no parquet", "t.parquet", "t.parquet"),
         ("a,b", "t.xlsx", "no table that can be read"),
     ],
 )

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from herbzoo.data.readers.reading import Reading
+from herbzoo.data.readers.tables import is_table_path, read_table
 from herbzoo.data.records import Collection
 from herbzoo.errors import DataError
 from herbzoo.taxonomy import DESCRIBING
@@ -13,16 +15,15 @@ from herbzoo.taxonomy import DESCRIBING
 if TYPE_CHECKING:
     import pandas as pd
 
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-
 
 def with_descriptions(collection: Collection, table: Path) -> Collection:
     """Adds to the rows what a table says of their species.
 
     Args:
         collection: named rows.
-        table: CSV, TSV or Parquet with a column `scientificName` and `traits`, `vernacularName` or
-            both; what it says of a species stands in place of what the rows said.
+        table: CSV, TSV, JSON lines or Parquet with a column `scientificName` and `traits`,
+            `vernacularName` or both; what it says of a species stands in place of what the rows
+            said.
 
     Raises:
         DataError: if it cannot be read, has none of these columns, says two things of a species,
@@ -56,17 +57,12 @@ def with_descriptions(collection: Collection, table: Path) -> Collection:
 
 
 def _read(table: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    ending = table.suffix.lower()
-    try:
-        if ending == ".parquet":
-            return pd.read_parquet(table).fillna("").astype(str)
-        if ending not in SEPARATORS:
-            known = ", ".join([*SEPARATORS, ".parquet"])
-            raise DataError(f"{table} is no table that can be read; those end in {known}")
-        return pd.read_csv(
-            table, sep=SEPARATORS[ending], dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    if not is_table_path(table.name):
+        raise DataError(
+            f"{table} is no table that can be read: give CSV, TSV, JSON lines or Parquet"
         )
-    except (OSError, ValueError) as error:  # what pandas and pyarrow raise for a broken file
-        raise DataError(f"cannot read {table}: {' '.join(str(error).split())}") from error
+    try:
+        with table.open("rb") as stream:
+            return read_table(stream, str(table), Reading(names_required=False)).fillna("")
+    except OSError as error:
+        raise DataError(f"cannot read {table}: {error.strerror or error}") from error
