@@ -25,11 +25,6 @@ ZERO_SHOT = (
 )
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("HERBZOO_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def flora(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flora") / "flora"
