@@ -15,7 +15,7 @@ from herbzoo.calibration import Calibration
 from herbzoo.data.records import FIELD
 from herbzoo.discriminant import check_discriminant, field_direction, fit_discriminant
 from herbzoo.errors import RecipeError
-from herbzoo.evaluation.calibrate import FEWEST, learned
+from herbzoo.evaluation.calibrate import FEWEST, learned, most_rows
 from herbzoo.evaluation.score_spool import ScoreSpool
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
 from herbzoo.prepared import EVALUATION_BATCH, Hardware, Prepared, kept_features
@@ -114,7 +114,8 @@ def settle(
     without = torch.bincount(labels[field], minlength=len(prepared.taxonomy)) == 0
     parts = [withheld(prepared, turn) for turn in turns(optim)]
     share = float(without.float().mean())
-    mixed = [torch.from_numpy(some) for some in as_in_use(parts, share, prepared.recipe.seed)]
+    most = most_rows(len(prepared.taxonomy))
+    mixed = [torch.from_numpy(some) for some in as_in_use(parts, share, prepared.recipe.seed, most)]
     contests, favoured = [], []
     with ScoreSpool(len(prepared.taxonomy)) as scores:
         for part, photos in zip(parts, mixed, strict=True):

@@ -123,8 +123,8 @@ class LabelAware(Protocol):
     """A head that is told which taxa its classes are: their names, or how common they are.
 
     One whose class vectors come from the names alone says so with an attribute
-    `reads_names = True`: only such a head can be aimed at other taxa without training. Its
-    `prepare` takes what encodes texts as a second argument.
+    `reads_names = True`: only such a head can be aimed at other taxa without training. If it has
+    `encode_texts` and `encoder_key` too, `prepare` takes what encodes texts as a second argument.
     """
 
     def prepare(self, labels: LabelFacts) -> None:

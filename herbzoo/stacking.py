@@ -108,7 +108,7 @@ def withheld(prepared: Prepared, turn: int) -> Withheld:
     if len(able) < 2 * wanted:
         raise DataError(
             f"training.stacking_species is {wanted}, and {len(able)} species have {what} to train "
-            "on: at least twice as many are needed"
+            "on: at least twice as many are needed, or 0 to withhold none"
         )
     order = np.random.default_rng((recipe.seed, 1)).permutation(able)
     chosen = np.roll(order, -turn * wanted)[:wanted]
@@ -126,7 +126,7 @@ def withheld(prepared: Prepared, turn: int) -> Withheld:
     return Withheld(unseen | seen, unseen, seen | (gone if whole else unseen), names)
 
 
-def as_in_use(parts: Sequence[Withheld], share: float, seed: int) -> list[np.ndarray]:
+def as_in_use(parts: Sequence[Withheld], share: float, seed: int, most: int) -> list[np.ndarray]:
     """Chooses withheld photos that are mixed as photos are in use, each of them once.
 
     Several rounds withhold the same photo, and more are withheld of species that lose all theirs
@@ -136,6 +136,7 @@ def as_in_use(parts: Sequence[Withheld], share: float, seed: int) -> list[np.nda
         parts: what was withheld, by round.
         share: of photos whose species has no field photo in training; below 1.
         seed: of the draw.
+        most: photos of all rounds together.
 
     Returns:
         For each round, which training rows, in order.
@@ -149,6 +150,7 @@ def as_in_use(parts: Sequence[Withheld], share: float, seed: int) -> list[np.nda
     odds = share / (1 - share)
     draw = np.random.default_rng((seed, 2))
     seen = draw.permutation(seen)[: round(len(unseen) / odds) if odds else None]
+    seen = seen[: round(most * (1 - share))]
     unseen = draw.permutation(unseen)[: round(len(seen) * odds)]
     return [
         np.sort(np.concatenate([seen[rounds[0, seen] == turn], unseen[rounds[1, unseen] == turn]]))

@@ -24,6 +24,7 @@ from herbzoo.data.unreadable import unreadable
 from herbzoo.errors import DataError, RunError
 from herbzoo.evaluation.calibrate import FEWEST, calibrate
 from herbzoo.evaluation.evaluate import write_metrics
+from herbzoo.evaluation.new_names import reads_names
 from herbzoo.evaluation.protocols import Trial, protocol
 from herbzoo.fitting import IMAGES_A_STEP, check_hardware, fit
 from herbzoo.hub.cards import write_card
@@ -268,19 +269,14 @@ def _finish(
             batch_size=EVALUATION_BATCH,
             workers=hardware.worker_count,
         )
-        metrics = protocol(_measured_by(prepared))(trial).metrics
+        unknown = (class_indices(prepared.split.test, prepared.taxonomy) == UNKNOWN).any()
+        which = "zero_shot" if unknown and reads_names(identifier) else "standard"
+        metrics = protocol(which)(trial).metrics
         write_metrics(staged, metrics)
     loaded = LoadedRun(model, prepared.processor, prepared.taxonomy, run.path.name)
     write_card(staged, prepared.recipe, loaded, prepared.split, metrics, seconds, resumed)
     run.publish(staged)
     return metrics
-
-
-def _measured_by(prepared: Prepared) -> str:
-    """Returns the protocol for the test rows: that of unseen names, where a head can read them."""
-    unknown = (class_indices(prepared.split.test, prepared.taxonomy) == UNKNOWN).any()
-    reads = getattr(prepared.model.head, "reads_names", False)
-    return "zero_shot" if unknown and reads else "standard"
 
 
 def _calibration(

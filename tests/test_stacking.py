@@ -72,18 +72,20 @@ def test_a_trained_backbone_allows_of_one_round():
 def test_photos_to_calibrate_on_are_mixed_as_in_use_and_taken_once(share):
     made = prepared(photos=40, species=12)
     parts = [withheld(made, turn) for turn in turns(made.recipe.training)]
-    chosen = as_in_use(parts, share, seed=0)
+    chosen = as_in_use(parts, share, seed=0, most=10_000)
     every = np.concatenate(chosen)
     assert len(np.unique(every)) == len(every) > 50
     for part, rows in zip(parts, chosen, strict=True):
         assert part.rows[rows].all()
+    few = np.concatenate(as_in_use(parts, share, seed=0, most=20))
+    assert len(few) == pytest.approx(20, abs=1) and set(few) <= set(every)
     unseen = sum(int(part.unseen[rows].sum()) for part, rows in zip(parts, chosen, strict=True))
     assert unseen / len(every) == pytest.approx(share, abs=0.5 / len(every) + 1e-9)
 
 
 def test_without_photos_of_the_other_kind_there_is_no_mixture():
     kinds = np.array([False, True, True])
-    [chosen] = as_in_use([Withheld(kinds, kinds, kinds, ("Acer rubrum",))], 0.5, seed=0)
+    [chosen] = as_in_use([Withheld(kinds, kinds, kinds, ("Acer rubrum",))], 0.5, seed=0, most=9)
     assert not len(chosen)
 
 

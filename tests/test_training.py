@@ -44,6 +44,7 @@ def test_training_writes_a_run_folder_that_loads_and_names_images(
         capsys,
         *("train", "--backbone", "efficientnet_lite0", "--head", "arcface", "--data", leaves),
         *("--output", run, "--epochs", "20", "--seed", "1", "--group-by", "genus", *SMALL),
+        *("--set", "training.freeze_backbone=true"),
     )
     assert code == 0, err
     assert "macro-F1" in out and "genus: Quercus" in out

@@ -27,7 +27,7 @@ FEWEST = 20
 MOST = 10_000
 """Rows that are drawn at random from more."""
 ROOM = 2 * 1024**3
-"""Bytes of scores that a `ScoreSpool` is given at most."""
+"""Bytes of scores that are laid into a file at most."""
 
 
 def calibrate(
@@ -114,10 +114,15 @@ def learned(
 def drawn(collection: Collection, classes: int) -> Collection:
     """Returns the named rows, or as many of them, drawn at random, as are enough and fit."""
     named = np.flatnonzero((collection.column("scientificName") != "").to_numpy(dtype=bool))
-    most = max(FEWEST, min(MOST, ROOM // (4 * classes)))
+    most = most_rows(classes)
     if len(named) > most:
         named = np.sort(np.random.default_rng(0).choice(named, most, replace=False))
     return collection.select(named)
+
+
+def most_rows(classes: int) -> int:
+    """Returns how many rows are enough, and fit, for so many classes."""
+    return max(FEWEST, min(MOST, ROOM // (4 * classes)))
 
 
 def _figures(outcomes: Outcomes) -> dict[str, float]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FEWEST, MOST = 1_000, 20_000
 """As many sheets are taken as rows are measured, but no fewer than the one and no more than the
-other: looking them up costs as much as measuring does, and no more."""
+other, so that looking them up costs about as much as measuring a large collection does."""
 
 
 def training_sheets(trial: Trial, seed: int = 0) -> Evaluated:

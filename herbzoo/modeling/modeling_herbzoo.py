@@ -239,7 +239,10 @@ class HerbForImageClassification(HerbModel):
             raise TypeError(
                 f"the head {self.config.head['name']!r} knows only the taxa it was trained on"
             )
-        self.head.prepare(labels, encoded)
+        if encoded is None:
+            self.head.prepare(labels)
+        else:
+            self.head.prepare(labels, encoded)
         self.config.class_map, self.config.schema_version, self.merge = None, 1, None
         self.config.stacking, self.stacking = False, None
         self.config.num_classes = len(labels.names)
