@@ -73,8 +73,8 @@ def unseen_rows(data: Path) -> Any:
     return test.select((test.column("zero_shot") == "unseen").to_numpy(dtype=bool))
 
 
-def ranks_of_text(run: Path, rows: Any) -> np.ndarray:
-    """Returns the rank of the right name among the unseen ones, `[N]`."""
+def named_by_text(run: Path, rows: Any) -> np.ndarray:
+    """Returns how surely the right one of the unseen names comes first, `[N]`: 1 / n of n ties."""
     from herbzoo.evaluation.evaluated import coded_truth
     from herbzoo.evaluation.new_names import add_names_of
     from herbzoo.inference import Identifier
@@ -83,12 +83,13 @@ def ranks_of_text(run: Path, rows: Any) -> np.ndarray:
     trained_on = len(identifier.taxonomy)
     add_names_of(identifier, rows)
     truth = coded_truth(rows, identifier.taxonomy)
-    ranks = np.zeros(len(rows))
+    sure = np.zeros(len(rows))
     for batch in identifier.scored(rows, 64, -1):
         scores = batch.logits[:, trained_on:].numpy()
         own = scores[np.arange(len(scores)), truth[batch.rows] - trained_on]
-        ranks[batch.rows] = (scores >= own[:, None]).sum(axis=1)
-    return ranks
+        first = own == scores.max(axis=1)
+        sure[batch.rows] = first / (scores == own[:, None]).sum(axis=1)
+    return sure
 
 
 def guessed(run: Path, rows: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -176,7 +177,7 @@ def main() -> None:
             blank = [float("nan")] * 3
             table = [[o.mean(), f.mean(), *blank, g[known].mean()] for o, f, g in guesses]
         else:
-            right[method] = np.stack([ranks_of_text(run, rows) <= 1 for run in own]).astype(float)
+            right[method] = np.stack([named_by_text(run, rows) for run in own])
             table = [figures(json.loads((run / "metrics.json").read_text())) for run in own]
         cells = [cell(list(values)) for values in zip(*table, strict=True)]
         print(f"| {method} | " + " | ".join(cells) + " |", flush=True)

@@ -20,7 +20,9 @@ from herbzoo.build import LoadedRun, folder_of, load_run
 from herbzoo.data.batches import UNKNOWN, class_indices
 from herbzoo.data.records import Collection
 from herbzoo.errors import DataError, RunError
-from herbzoo.hub.remap_notice import renewed_card
+from herbzoo.hub.card_yaml import FILE_NAME as STATED_FILE
+from herbzoo.hub.cards import renew_card
+from herbzoo.hub.training_facts import FILE_NAME as TRAINING_FILE
 from herbzoo.inference import AUTO, Identifier, ScoredBatch
 from herbzoo.interfaces import Extensible
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
@@ -29,7 +31,8 @@ from herbzoo.taxonomy import BEFORE_REMAP, Taxonomy
 
 logger = logging.getLogger(__name__)
 
-CARD = "README.md"
+KEPT = (RECIPE_FILE, BEFORE_REMAP, TRAINING_FILE, STATED_FILE)
+"""What is as true of the new run as of the one it is made of."""
 Progress = Callable[[int, int], None]
 """Is called with images done and images in all."""
 
@@ -82,8 +85,8 @@ def fit_prototypes(
             loaded,
             f"This run scores {len(present):,} of its {len(loaded.taxonomy):,} classes by the mean "
             f"embedding of {int(images.sum()):,} images, and the others by their class vectors. "
-            "Figures further down were measured without these means; `herbzoo evaluate` measures "
-            "it as it is.",
+            "What was measured before was measured without these means; `herbzoo evaluate` "
+            "measures it as it is.",
         )
     return Path(output)
 
@@ -144,8 +147,8 @@ def add_species(
         write(
             LoadedRun(loaded.model, loaded.processor, after, loaded.source),
             f"{len(added):,} of the {len(after):,} species were added after training, each as the "
-            f"mean embedding of its images ({int(images.sum()):,} in all). Counts and figures "
-            "further down are of the others alone; `herbzoo evaluate` measures all.",
+            f"mean embedding of its images ({int(images.sum()):,} in all). Rows are counted below "
+            "without theirs; `herbzoo evaluate` measures all.",
         )
     return Path(output)
 
@@ -173,7 +176,8 @@ def _derived(
     def write(changed: LoadedRun, notice: str) -> None:
         with folder.writing():
             staged = folder.stage()
-            _save(source, loaded.taxonomy, changed, notice, staged)
+            _save(source, loaded.taxonomy, changed, staged)
+            renew_card(staged, "class vectors", notice, str(output))
             load_run(staged)
             folder.publish(staged)
 
@@ -185,20 +189,15 @@ def _derived(
             folder.path.rmdir()
 
 
-def _save(source: Path, before: Taxonomy, run: LoadedRun, notice: str, staged: Path) -> None:
+def _save(source: Path, before: Taxonomy, run: LoadedRun, staged: Path) -> None:
     run.model.save_pretrained(staged)
     run.processor.save_pretrained(staged)
     run.taxonomy.save(staged)
-    for name in (RECIPE_FILE, BEFORE_REMAP):
+    for name in KEPT:
         if (source / name).is_file():
             shutil.copyfile(source / name, staged / name)
     if run.taxonomy != before and not (staged / BEFORE_REMAP).is_file():
         before.save(staged, BEFORE_REMAP)  # by these its training rows are known again
-    card = source / CARD
-    if card.is_file():
-        text = renewed_card(card.read_text(encoding="utf-8"), notice)
-        text = text.replace("## Results before the remap", "## Results of the run it was made from")
-        (staged / CARD).write_text(text, encoding="utf-8")
 
 
 def _class_sums(

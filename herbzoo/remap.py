@@ -13,16 +13,16 @@ from tempfile import mkdtemp
 from herbzoo.build import folder_of, load_run
 from herbzoo.data.destination import check_destination
 from herbzoo.errors import RunError
-from herbzoo.hub.remap_notice import renewed_card
+from herbzoo.hub.cards import FILE_NAME as CARD
+from herbzoo.hub.cards import escaped, renew_card
 from herbzoo.modeling.configuration_herbzoo import SCHEMA_VERSION, HerbConfig
 from herbzoo.name_layouts import ACCEPTED
 from herbzoo.name_table import NameTable
 from herbzoo.resolution import AMBIGUOUS, Resolution, count_statuses, resolve, with_authorship
 from herbzoo.taxonomy import BEFORE_REMAP, NameTableFacts, Taxon, Taxonomy
 
-OF_THE_OLD_CLASSES = ("metrics.json", "calibration.json", "figures")
+OF_THE_OLD_CLASSES = ("metrics.json", "calibration.json", "figures", "evaluations")
 """What was measured with the old classes; it is kept as `metrics-before-remap.json` and so on."""
-CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,7 @@ def write_remapped(run: str | Path, remap: Remap, output: Path) -> None:
         if not (staged / BEFORE_REMAP).is_file():
             remap.before.save(staged, BEFORE_REMAP)
         remap.after.save(staged)
-        card = source / CARD
-        if card.is_file():
-            text = renewed_card(card.read_text(encoding="utf-8"), _notice(remap))
-            (staged / CARD).write_text(text, encoding="utf-8")
+        renew_card(staged, "names", _notice(remap), str(output))
         load_run(staged)
         staged.chmod(0o777 & ~_umask())
         os.replace(staged, output)
@@ -205,17 +202,17 @@ def _notice(remap: Remap) -> str:
         several = sum(map(len, remap.lumped.values()))
         parts.append(f"lumped: {several:,} into {len(remap.lumped):,}, probabilities add up")
     if remap.kept:
-        names = ", ".join(one.text for one in remap.kept[:5])
+        names = ", ".join(escaped(one.text) for one in remap.kept[:5])
         more = ", ..." if len(remap.kept) > 5 else ""
         parts.append(
             f"kept, as the table does not settle them: {len(remap.kept):,} ({names}{more})"
         )
     return (
-        f"The names follow {table.name} {table.version} since a remap after training: of "
-        f"{len(remap.before):,} classes there are {len(remap.after):,} now; {'; '.join(parts)}. "
-        "The weights are unchanged. Counts and figures further down are of the classes before; "
-        "what was measured with them is in `metrics-before-remap.json`, and the classes in "
-        f"`{BEFORE_REMAP}`. `herbzoo evaluate` measures the classes of now."
+        f"The names follow {escaped(f'{table.name} {table.version}')} since a remap after "
+        f"training: of {len(remap.before):,} classes there are {len(remap.after):,} now; "
+        f"{'; '.join(parts)}. The weights are unchanged. What was measured with the classes before "
+        f"is in `metrics-before-remap.json`, and those classes in `{BEFORE_REMAP}`. "
+        "`herbzoo evaluate` measures the classes of now."
     )
 
 

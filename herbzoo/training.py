@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from herbzoo.build import LoadedRun, build, choose_device, place
+from herbzoo.build import build, choose_device, place
 from herbzoo.calibration import Calibration
 from herbzoo.closed_form import Settled, check_closed_form, settle
 from herbzoo.data.batches import UNKNOWN, class_indices, image_errors_in_one_line
@@ -28,6 +28,7 @@ from herbzoo.evaluation.new_names import reads_names
 from herbzoo.evaluation.protocols import Trial, protocol
 from herbzoo.fitting import IMAGES_A_STEP, check_hardware, fit
 from herbzoo.hub.cards import write_card
+from herbzoo.hub.training_facts import Effort, write_training_facts
 from herbzoo.inference import Identifier
 from herbzoo.prepared import EVALUATION_BATCH, Hardware, Prepared
 from herbzoo.processes import (
@@ -273,8 +274,9 @@ def _finish(
         which = "zero_shot" if unknown and reads_names(identifier) else "standard"
         metrics = protocol(which)(trial).metrics
         write_metrics(staged, metrics)
-    loaded = LoadedRun(model, prepared.processor, prepared.taxonomy, run.path.name)
-    write_card(staged, prepared.recipe, loaded, prepared.split, metrics, seconds, resumed)
+    effort = Effort(seconds, resumed, device, hardware.dtype, process_count())
+    write_training_facts(staged, prepared.recipe, prepared.split, model, effort)
+    write_card(staged, model_id=prepared.recipe.output)
     run.publish(staged)
     return metrics
 

@@ -1,126 +1,110 @@
-"""A Hub on 127.0.0.1 that the real Hugging Face clients read from.
+"""A Hub on 127.0.0.1 that the real Hugging Face clients read from and write to.
 
 Written by watching what `huggingface_hub`, `transformers`, `timm` and `datasets` ask for. Requests
-without an answer are kept in `LoopbackHub.unanswered`, for tests to fail on. Large files come by
-redirection, as from the Hub, but without xet headers, hence by plain HTTP.
+without an answer are kept in `LoopbackHub.unanswered`, for tests to fail on. Large files come and
+go by plain HTTP on a second address, as from the Hub's storage, without xet.
 
-`Answers` has a method for each route of `ROUTES`."""
+`ROUTES` names the methods of `Reads`, `Storage` and `Writes`; those read down from `Request`."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import threading
-import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-TOKEN = "hf_loopback"
-"""Whoever shows it may read what is private or gated."""
-LARGE = (".safetensors", ".bin", ".parquet", ".zip", ".png", ".jpg")
-"""What the Hub keeps as large files (Git LFS), by its ending."""
-DATE = "2026-01-01T00:00:00.000Z"
+from loopback_accounts import READ_TOKEN, TOKEN
+from loopback_faults import Fault
+from loopback_reads import Reads
+from loopback_repository import Repository
+from loopback_storage import Storage, Ticket
+from loopback_writes import Writes
 
+__all__ = ["READ_TOKEN", "ROUTES", "TOKEN", "Fault", "LoopbackHub", "Repository", "files_of"]
 
-@dataclass(frozen=True)
-class Blob:
-    """The content of one file, with the ids it goes by."""
-
-    path: str
-    content: bytes
-
-    @property
-    def is_large(self) -> bool:
-        return self.path.endswith(LARGE)
-
-    @cached_property
-    def git_id(self) -> str:
-        return hashlib.sha1(b"blob %d\0" % len(self.content) + self.content).hexdigest()
-
-    @cached_property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
-
-    @property
-    def etag(self) -> str:
-        return self.sha256 if self.is_large else self.git_id
-
-    def entry(self) -> dict[str, Any]:
-        """Returns the file's line in a listing."""
-        size = len(self.content)
-        entry = {"type": "file", "oid": self.git_id, "size": size, "path": self.path}
-        if self.is_large:
-            entry["lfs"] = {"oid": self.sha256, "size": size, "pointerSize": 130}
-        return entry
-
-
-@dataclass
-class Repository:
-    """Commits, with the branches and tags that name them."""
-
-    private: bool = False
-    """It looks as if it did not exist."""
-    gated: bool = False
-    """Anybody may list it, and nobody may have its files."""
-    commits: dict[str, dict[str, Blob]] = field(default_factory=dict)
-    revisions: dict[str, str] = field(default_factory=dict)
-
-    def commit(self, files: Mapping[str, bytes], revision: str = "main") -> str:
-        """Makes these files all that a revision has; returns the id of the commit."""
-        blobs = {path: Blob(path, content) for path, content in files.items()}
-        listing = "".join(f"\n{blob.path} {blob.git_id}" for blob in blobs.values())
-        commit = hashlib.sha1(f"{revision}{listing}".encode()).hexdigest()
-        self.commits[commit] = blobs
-        self.revisions[revision] = commit
-        return commit
-
-    def find(self, revision: str) -> str:
-        """Returns the id of the commit that a branch, a tag or an id stands for."""
-        commit = self.revisions.get(revision, revision)
-        if commit not in self.commits:
-            raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        return commit
+_REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
+_API = rf"/api/(?P<kind>models|datasets|spaces)/{_REPO}"
+_PAGE = rf"(?:/(?P<kind>datasets|spaces))?/{_REPO}"
+_RESOLVE = rf"{_PAGE}/resolve/(?P<rev>[^/]+)/(?P<path>.+)"
+_SHA256 = r"(?P<sha256>[0-9a-f]{64})"
+_REV, _NAME = r"(?P<rev>[^/]+)", r"(?P<name>[^/]+)"
+ROUTES = [
+    ("HEAD", "/?", "home"),
+    ("GET", "/api/whoami-v2", "whoami"),
+    ("GET", rf"{_API}/auth-check", "may_read"),
+    ("GET", rf"{_API}/auth-check/write", "may_write"),
+    ("GET", rf"{_API}(?:/revision/{_REV})?", "info"),
+    ("GET", rf"{_API}/refs", "refs"),
+    ("GET", rf"{_API}/commits/{_REV}", "commits"),
+    ("GET", rf"{_API}/tree/{_REV}(?:/(?P<path>.+))?", "tree"),
+    ("POST", rf"{_API}/paths-info/{_REV}", "paths_info"),
+    ("GET", rf"{_API}/discussions/(?P<number>\d+)", "discussion"),
+    ("HEAD", _RESOLVE, "resolve"),
+    ("GET", _RESOLVE, "resolve"),
+    ("HEAD", rf"/large/{_SHA256}", "large_file"),
+    ("GET", rf"/large/{_SHA256}", "large_file"),
+    ("POST", "/api/repos/create", "create"),
+    ("DELETE", "/api/repos/delete", "delete"),
+    ("PUT", rf"{_API}/settings", "settings"),
+    ("POST", "/api/validate-yaml", "validate_yaml"),
+    ("POST", rf"{_API}/preupload/{_REV}", "preupload"),
+    ("POST", rf"{_PAGE}\.git/info/lfs/objects/batch", "lfs_batch"),
+    ("PUT", rf"/upload/{_SHA256}", "upload"),
+    ("PUT", rf"/upload/{_SHA256}/(?P<part>\d+)", "upload_part"),
+    ("POST", "/api/complete_multipart", "complete"),
+    ("POST", rf"{_PAGE}\.git/info/lfs/verify", "lfs_verify"),
+    ("POST", rf"{_API}/commit/{_REV}", "commit"),
+    ("POST", rf"{_API}/branch/{_NAME}", "create_branch"),
+    ("DELETE", rf"{_API}/branch/{_NAME}", "delete_branch"),
+    ("POST", rf"{_API}/tag/{_REV}", "create_tag"),
+    ("DELETE", rf"{_API}/tag/{_NAME}", "delete_tag"),
+    ("POST", rf"{_API}/discussions", "open_discussion"),
+]
+"""Method, pattern of the path, and the method of `Answers` that takes the pattern's groups."""
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Reads a folder, to put it on the Hub."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+class Answers(Reads, Storage, Writes):
+    """Everything the Hub answers."""
 
-
-class Refusal(Exception):
-    """An answer with an error status, in the Hub's way."""
-
-    def __init__(self, status: int, code: str, message: str, commit: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        named = {"X-Error-Code": code, "X-Error-Message": message, "X-Repo-Commit": commit}
-        self.headers = {name: value for name, value in named.items() if value}
+    routes = ROUTES
 
 
 class LoopbackHub:
-    """Repositories of models and data sets, served on a port of 127.0.0.1."""
+    """Repositories of models, data sets and Spaces, served on a port of 127.0.0.1."""
 
     def __init__(self) -> None:
         self.repositories: dict[tuple[str, str], Repository] = {}
+        """By kind (`models`, `datasets`, `spaces`) and `org/name`."""
+        self.largest_at_once = 8 << 20
+        """Bytes of a large file that may be sent at once; larger ones come in parts."""
+        self.part_size = 4 << 20
+        self.tickets: dict[str, Ticket] = {}
+        self.lock = threading.Lock()
+        """Held while something is changed."""
+        self._port = 0
+        self._server: ThreadingHTTPServer | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins a new record of what is asked and sent; repositories stay."""
         self.requests: list[str] = []
         """Method, path and status of everything that was asked."""
         self.unanswered: list[str] = []
         """Requests that no route matched, or that made the server fail."""
         self.sent: set[str] = set()
         """The SHA-256 of every file of which content was sent."""
+        self.received: list[str] = []
+        """The SHA-256 of each large file that came in, as often as it came."""
         self.bytes_sent = 0
+        self.bytes_received = 0
         self.to_cut: set[str] = set()
-        """Paths of files whose connection breaks half-way, once each."""
-        self._port = 0
-        self._server: ThreadingHTTPServer | None = None
+        """Paths of files whose connection breaks half-way when they are downloaded, once each."""
+        self.uploads_to_cut: set[str] = set()
+        """The same for large files that are uploaded."""
+        self.faults: list[Fault] = []
+        """What goes wrong with the next requests; each is gone when it has happened."""
 
     @property
     def url(self) -> str:
@@ -129,7 +113,7 @@ class LoopbackHub:
     @property
     def storage_url(self) -> str:
         """Where large files are: a host of another name, to which clients show no token."""
-        return f"http://localhost:{self._port}/large"
+        return f"http://localhost:{self._port}"
 
     def add(
         self,
@@ -142,8 +126,8 @@ class LoopbackHub:
 
         Args:
             repo_id: `org/name`.
-            revisions: `{branch or tag: {path: content}}`; `main` is what one gets unasked.
-            kind: `models` or `datasets`.
+            revisions: `{branch: {path: content}}`; `main` is what one gets unasked.
+            kind: `models`, `datasets` or `spaces`.
             **access: `private` or `gated`.
         """
         repository = self.repositories[kind, repo_id] = Repository(**access)
@@ -174,177 +158,26 @@ class LoopbackHub:
         finally:
             self.start()
 
+    def next_fault(self, route: str) -> Fault | None:
+        """Takes what shall go wrong with a request of this route."""
+        for fault in self.faults:
+            if fault.route == route:
+                fault.times -= 1
+                if fault.times == 0:
+                    self.faults.remove(fault)
+                return fault
+        return None
+
     def has_sent(self, content: bytes) -> bool:
         """Tells whether somebody got this content."""
         return hashlib.sha256(content).hexdigest() in self.sent
 
-
-_API = r"/api/(?P<kind>models|datasets)/(?P<repo>[\w.-]+/[\w.-]+)"
-_RESOLVE = r"(?:/(?P<kind>datasets))?/(?P<repo>[\w.-]+/[\w.-]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)"
-_LARGE_FILE = r"/large/(?P<sha256>[0-9a-f]{64})"
-ROUTES = [
-    ("HEAD", "/?", "home"),
-    ("GET", rf"{_API}(?:/revision/(?P<rev>[^/]+))?", "info"),
-    ("GET", rf"{_API}/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?", "tree"),
-    ("POST", rf"{_API}/paths-info/(?P<rev>[^/]+)", "paths_info"),
-    ("HEAD", _RESOLVE, "resolve"),
-    ("GET", _RESOLVE, "resolve"),
-    ("HEAD", _LARGE_FILE, "large_file"),
-    ("GET", _LARGE_FILE, "large_file"),
-]
-"""Method, pattern of the path, and the method of `Answers` that takes the pattern's groups."""
+    def has_received(self, content: bytes) -> bool:
+        """Tells whether somebody sent this content as a large file."""
+        return hashlib.sha256(content).hexdigest() in self.received
 
 
-class Answers(BaseHTTPRequestHandler):
-    """Answers one request, and closes the connection, so that a stopped Hub is really gone."""
-
-    hub: LoopbackHub
-    protocol_version = "HTTP/1.1"
-
-    def _answer(self) -> None:
-        address = urlsplit(self.path)
-        self.query = {key: values[-1] for key, values in parse_qs(address.query).items()}
-        self.is_known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
-        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        asked = f"{self.command} {self.path}"
-        try:
-            for method, pattern, name in ROUTES:
-                found = re.fullmatch(pattern, address.path)
-                if found is not None and method == self.command:
-                    groups = {k: unquote(v) for k, v in found.groupdict().items() if v}
-                    getattr(self, name)(**groups)
-                    return
-            self.hub.unanswered.append(asked)
-            self._send(501)
-        except Refusal as refusal:
-            document = json.dumps({"error": str(refusal)}).encode()
-            self._send(refusal.status, document, refusal.headers)
-        except ConnectionError:  # the client has gone
-            self.close_connection = True
-        except Exception:
-            self.hub.unanswered.append(f"{asked}\n{traceback.format_exc()}")
-            self._send(500)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = _answer
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keeps stderr clean: `LoopbackHub.requests` is the log."""
-
-    def _send(
-        self,
-        status: int,
-        content: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        cut: bool = False,
-    ) -> None:
-        self.hub.requests.append(f"{self.command} {self.path} {status}")
-        self.send_response(status)
-        self.send_header("Connection", "close")
-        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.hub.bytes_sent += len(content)
-            self.wfile.write(content[: len(content) // 2] if cut else content)
-
-    def _send_json(self, document: Any) -> None:
-        self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
-
-    def _send_file(self, blob: Blob, headers: Mapping[str, str]) -> None:
-        """Sends a file, or the range of it that is asked for."""
-        content, status = blob.content, 200
-        headers = {**headers, "Accept-Ranges": "bytes", "Content-Type": "binary/octet-stream"}
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if asked is not None:
-            start, end = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
-            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-            content, status = content[start : end + 1], 206
-        cut = self.command == "GET" and blob.path in self.hub.to_cut
-        if self.command == "GET":
-            self.hub.sent.add(blob.sha256)
-            self.hub.to_cut.discard(blob.path)
-        self._send(status, content, headers, cut)
-
-    def _repository(self, kind: str, repo: str) -> Repository:
-        repository = self.hub.repositories.get((kind, repo))
-        if repository is None or (repository.private and not self.is_known):
-            # To strangers the Hub does not tell what is missing from what is private.
-            raise Refusal(404 if self.is_known else 401, "RepoNotFound", "Repository not found")
-        return repository
-
-    # -- the routes -----------------------------------------------------------------------------
-
-    def home(self) -> None:
-        self._send(200)
-
-    def info(self, kind: str, repo: str, rev: str = "main") -> None:
-        repository = self._repository(kind, repo)
-        commit = repository.find(rev)
-        facts = {
-            "id": repo,
-            "sha": commit,
-            "lastModified": DATE,
-            "private": repository.private,
-            "gated": "manual" if repository.gated else False,
-            "tags": [],
-            "siblings": [{"rfilename": path} for path in repository.commits[commit]],
-        }
-        self._send_json(facts)
-
-    def tree(self, kind: str, repo: str, rev: str, path: str = "") -> None:
-        repository = self._repository(kind, repo)
-        blobs = repository.commits[repository.find(rev)]
-        below = f"{path}/" if path else ""
-        inside = [blob for blob in blobs.values() if blob.path.startswith(below)]
-        if path and not inside:
-            raise Refusal(404, "EntryNotFound", f'"{path}" does not exist on "{rev}"')
-        entries = [entry for entry in _entries(inside) if entry["path"].startswith(below)]
-        if self.query.get("recursive") != "true":
-            entries = [entry for entry in entries if "/" not in entry["path"][len(below) :]]
-        self._send_entries(entries)
-
-    def paths_info(self, kind: str, repo: str, rev: str) -> None:
-        repository = self._repository(kind, repo)
-        blobs = repository.commits[repository.find(rev)]
-        form = parse_qs(self.body.decode())
-        self.query["expand"] = form["expand"][0].lower()
-        self._send_entries(e for e in _entries(blobs.values()) if e["path"] in form["paths"])
-
-    def _send_entries(self, entries: Iterable[dict[str, Any]]) -> None:
-        last = {"lastCommit": {"id": "0" * 40, "title": "Add files", "date": DATE}}
-        more = last if self.query.get("expand") == "true" else {}
-        self._send_json([entry | more for entry in entries])
-
-    def resolve(self, repo: str, rev: str, path: str, kind: str = "models") -> None:
-        repository = self._repository(kind, repo)
-        if repository.gated and not self.is_known:
-            message = f"Access to {kind} {repo} is restricted. Please log in."
-            raise Refusal(401, "GatedRepo", message)
-        commit = repository.find(rev)
-        blob = repository.commits[commit].get(path)
-        if blob is None:
-            raise Refusal(404, "EntryNotFound", "Entry not found", commit)
-        headers = {"X-Repo-Commit": commit, "ETag": f'"{blob.etag}"'}
-        if not blob.is_large:
-            self._send_file(blob, headers)
-            return
-        headers["X-Linked-ETag"] = headers.pop("ETag")
-        headers["X-Linked-Size"] = str(len(blob.content))
-        self._send(302, b"", headers | {"Location": f"{self.hub.storage_url}/{blob.sha256}"})
-
-    def large_file(self, sha256: str) -> None:
-        for repository in self.hub.repositories.values():
-            for blobs in repository.commits.values():
-                for blob in blobs.values():
-                    if blob.is_large and blob.sha256 == sha256:
-                        self._send_file(blob, {"ETag": f'"{sha256}"'})
-                        return
-        raise Refusal(404, "", "no such file")
-
-
-def _entries(blobs: Iterable[Blob]) -> list[dict[str, Any]]:
-    """Lists files and the folders they are in."""
-    files = [blob.entry() for blob in blobs]
-    folders = {str(parent) for file in files for parent in Path(file["path"]).parents} - {"."}
-    unseen = {"type": "directory", "oid": "0" * 40, "size": 0}
-    return [*(unseen | {"path": path} for path in sorted(folders)), *files]
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Reads a folder, to put it on the Hub."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -29,7 +29,7 @@ LAYERS = (
     | {"taxonomy", "names", "name_words", "name_usages", "name_layouts", "name_stream"}
     | {"name_table", "resolution", "calibration"},
     {"build", "data", "recipe", "recipe_files", "recipe_values", "conformance"},
-    # Anything not named here works on these: training, evaluation, inference, curation, hub, ...
+    # Anything not named here works on these: training, evaluation, inference, export, hub, ...
     {"cli", "__main__"},
 )
 WORKING_LAYER = 3
@@ -38,7 +38,7 @@ LEVEL = {unit: level for level, units in enumerate(LAYERS[:3]) for unit in units
 )
 
 
-LIBRARIES = {("herbzoo/hub/cards.py", "timm")}
+LIBRARIES = {("herbzoo/hub/training_facts.py", "timm")}
 """Where a registered name stands for the distribution of that name, whose version is stated."""
 
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from card_runs import metrics, recipe_of, rows, split_of
 from herbzoo_plugins.heads.arcface import ArcFace
 from safetensors.torch import load_file
 from terminal import run_herbzoo
@@ -16,6 +17,9 @@ from torch.nn import functional as F
 from herbzoo.build import build, load_run
 from herbzoo.data.readers import open_collection
 from herbzoo.errors import DataError, RunError
+from herbzoo.hub.card_checks import card_problems
+from herbzoo.hub.cards import write_card
+from herbzoo.hub.training_facts import Effort, write_training_facts
 from herbzoo.inference import Identifier
 from herbzoo.interfaces import PartSpec
 from herbzoo.prototypes import add_species, fit_prototypes
@@ -44,9 +48,13 @@ def run(leaves, tmp_path_factory):
         pretrained_backbone=False,
     )
     folder = save_run(tmp_path_factory.mktemp("run") / "run", model, processor, known)
-    (folder / "recipe.yaml").write_text("output: run\n")
-    (folder / "metrics.json").write_text("{}")
-    (folder / "README.md").write_text("---\nlicense: mit\n---\n# run\n\n## Results\n\ntop-1 0.5\n")
+    recipe = recipe_of(folder, "timm:test_convnext", "arcface")
+    recipe.save(folder)
+    (folder / "metrics.json").write_text(json.dumps(metrics()))
+    (folder / "card.yaml").write_text("license: mit\n")
+    effort = Effort(60.0, False, torch.device("cpu"), "float32")
+    write_training_facts(folder, recipe, split_of(rows()), model, effort)
+    write_card(folder)
     return folder
 
 
@@ -120,7 +128,9 @@ def test_a_run_that_was_changed_says_so_and_claims_no_old_figures(run, more):
     assert not (more / "metrics.json").exists()
     card = (more / "README.md").read_text()
     assert "1 of the 3 species were added after training" in card
-    assert "## Results of the run it was made from" in card
+    assert "top-1" in (run / "README.md").read_text() and "## Results" not in card
+    assert "under `mit`" in card and card_problems(more) == []
+    assert "class by the mean" not in card, "the newer change says more"
     assert len(Taxonomy.load_trained(more)) == 2, "by which its training rows are known again"
 
 

@@ -18,7 +18,10 @@ from herbzoo.recipe import Recipe, compose
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("data", "training", "evaluation")]
+GUIDES = [
+    ROOT / "docs" / f"{name}.md"
+    for name in ("data", "training", "evaluation", "publishing", "cards", "loading", "export")
+]
 CONSOLE = re.findall(
     r"^```console\n(.*?)^```",
     "\n".join([README, *(guide.read_text(encoding="utf-8") for guide in GUIDES)]),

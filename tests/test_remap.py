@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from card_runs import card_run
 from PIL import Image
 from tiny import SIZE, TAXONOMY, save_run, tiny_model
 from torch import nn
 
 from herbzoo import Identifier
 from herbzoo.build import load_run
-from herbzoo.calibration import Calibration
 from herbzoo.errors import RunError
+from herbzoo.hub.card_checks import card_problems
 from herbzoo.modeling.class_map_herbzoo import ClassMerge
 from herbzoo.modeling.configuration_herbzoo import HerbConfig
 from herbzoo.name_table import NameTable
@@ -24,21 +26,11 @@ from herbzoo.taxonomy import Taxon, Taxonomy
 
 LUMPING = ("Quercus alba,L.,Quercus nova Foo", "Quercus rubra,L.,Quercus nova Foo")
 RENAMING = ("Acer rubrum,L.,Acer novum Bar", "Quercus alba,L.,", "Quercus rubra,L.,")
+NO_LICENCE = (
+    "README.md: no licence is stated: write `license: cc-by-4.0` or another into card.yaml "
+    "(herbzoo card RUN --init makes one), then herbzoo card RUN"
+)
 SPLITTING = ("Acer rubrum,L.,Acer one", "Acer rubrum,L.,Acer two")
-CARD = """---
-library_name: transformers
-model-index:
-- name: it
----
-
-# it
-
-Names plants.
-
-## Results
-
-top-1 0.9
-"""
 
 
 def plan(folder: Path, rows: tuple[str, ...], taxonomy: Taxonomy = TAXONOMY) -> Remap:
@@ -49,11 +41,9 @@ def plan(folder: Path, rows: tuple[str, ...], taxonomy: Taxonomy = TAXONOMY) -> 
 
 @pytest.fixture(scope="module", params=["softmax", "arcface"])
 def run(request, tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    folder = save_run(tmp_path_factory.mktemp("run"), *tiny_model(head=request.param))
-    (folder / "README.md").write_text(CARD, encoding="utf-8")
-    (folder / "metrics.json").write_text("{}")
-    Calibration(1.0, 20, "rows").save(folder)
+    folder = card_run(tmp_path_factory.mktemp("run") / "it", head=request.param, temperature=1.0)
+    (folder / "evaluations" / "photos").mkdir(parents=True)
+    shutil.copy(folder / "metrics.json", folder / "evaluations" / "photos")
     (folder / "modeling_herbzoo.py").write_text("raise SystemExit")
     (folder / ".training").mkdir()
     return folder
@@ -105,11 +95,14 @@ def test_the_weights_are_copied_and_nothing_old_is_claimed(run, tmp_path):
     names = {item.name for item in new.iterdir()}
     assert {"metrics-before-remap.json", "calibration-before-remap.json"} <= names
     assert not {"metrics.json", "calibration.json", "modeling_herbzoo.py", ".training"} & names
+    assert "evaluations" not in names and "evaluations-before-remap" in names
     card = (new / "README.md").read_text(encoding="utf-8")
-    assert "model-index" not in card and "\n## Results\n" not in card
+    assert "model-index" in (run / "README.md").read_text(encoding="utf-8")
+    assert "model-index" not in card and "## Results" not in card and "0.707" not in card
     assert "a table of names 2026-11" in card
     assert "lumped: 2 into 1, probabilities add up" in card
-    assert card.index("# it") < card.index("lumped") < card.index("Names plants.")
+    assert card.index("# new") < card.index("lumped") < card.index("A model that names plants")
+    assert "2 species of 2 genera" in card and card_problems(new) == [NO_LICENCE]
     assert Taxonomy.load_trained(new) == TAXONOMY
     config = json.loads((new / "config.json").read_text(encoding="utf-8"))
     assert (config["class_map"], config["schema_version"]) == ([0, 1, 1], 2)
@@ -160,7 +153,22 @@ def test_remapping_twice_composes(run, tmp_path):
     assert probabilities(tmp_path / "two") == pytest.approx({"Acer rubrum": 1.0})
     assert Taxonomy.load_trained(tmp_path / "two") == TAXONOMY
     card = (tmp_path / "two" / "README.md").read_text(encoding="utf-8")
-    assert card.count("<!-- names -->") == 1
+    assert card.count("The names follow") == 1
+
+
+def test_names_in_what_the_card_says_of_a_remap_are_no_markup(run, tmp_path):
+    odd = Taxonomy((Taxon("Acer <b>*rubrum*", count=3), *TAXONOMY.taxa[1:]))
+    write_remapped(run, plan(tmp_path, LUMPING, odd), tmp_path / "new")
+    card = (tmp_path / "new" / "README.md").read_text(encoding="utf-8")
+    assert "<b>" not in card and r"Acer \<b\>\*rubrum\*" in card
+
+
+def test_a_run_that_cannot_have_a_card_is_remapped_without_one(tmp_path, caplog):
+    folder = save_run(tmp_path / "run", *tiny_model())
+    (folder / "README.md").write_text("# old claims")
+    write_remapped(folder, plan(tmp_path, LUMPING), tmp_path / "new")
+    assert not (tmp_path / "new" / "README.md").exists()
+    assert "gets no README.md: it has no training.json" in caplog.text
 
 
 def test_what_is_in_the_way_is_not_overwritten(run, tmp_path):

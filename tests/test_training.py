@@ -51,7 +51,7 @@ def test_training_writes_a_run_folder_that_loads_and_names_images(
     found = {path.name for path in run.iterdir()}
     assert found == {
         *("model.safetensors", "config.json", "preprocessor_config.json", "taxonomy.json"),
-        *("recipe.yaml", "metrics.json", "README.md", "logs"),
+        *("recipe.yaml", "metrics.json", "training.json", "README.md", "logs"),
     }
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics["groups"]["genus"]) == {"Acer", "Quercus"}

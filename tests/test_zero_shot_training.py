@@ -85,7 +85,7 @@ def test_the_card_says_what_it_can_do_and_how_it_was_chosen(run):
     card = (run / "README.md").read_text()
     chosen = json.loads((run / "stacking.json").read_text())
     assert "--taxa names.txt" in card and "['{family} {name}']" in card.replace("\\", "")
-    assert f"an offset of {chosen['offset']:.2f}" in card and "withheld, in\n2 rounds of 1" in card
+    assert f"an offset of {chosen['offset']:.2f}" in card and "withheld, in 2 rounds of 1" in card
     assert "without training images it was told the names" in card
 
 

@@ -15,14 +15,19 @@ import typer
 
 from herbzoo.cli import (
     calibrate,
+    card,
     compare,
     data,
+    demo,
     evaluate,
     explain,
+    export,
     identify,
     plugin,
     prototypes,
+    push,
     quickstart,
+    space,
     submission,
     taxonomy,
     train,
@@ -46,10 +51,15 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(calibrate.calibrate)
+app.command()(card.card)
 app.command()(identify.identify)
 app.command()(explain.explain)
+app.command()(export.export)
 app.command()(prototypes.prototypes)
 app.command()(submission.submission)
+app.command()(push.push)
+app.command()(space.space)
+app.command()(demo.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(taxonomy.app, name="taxonomy")

@@ -42,8 +42,8 @@ class ClassMerge(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         """Maps logits of the head `[B, H]` to logits of the output `[B, C]`, at least float32."""
         scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        groups = self.groups.expand(len(scores), -1)
-        highest = scores.new_full((len(scores), self.num_classes + 1), -torch.inf)
+        groups = self.groups.expand(scores.shape[0], -1)
+        highest = scores.new_full((scores.shape[0], self.num_classes + 1), -torch.inf)
         highest = highest.scatter_reduce(1, groups, scores.detach(), "amax")
         highest = highest.clamp(torch.finfo(scores.dtype).min)  # a group may be all -inf
         shares = torch.exp(scores - highest.gather(1, groups))

@@ -72,8 +72,15 @@ class HerbConfig(PreTrainedConfig):
         return self.num_classes if self.class_map is None else len(self.class_map)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the plain dict of config.json; labels only up to 50,000 classes."""
+        """Returns the plain dict of config.json; labels only up to 50,000 classes.
+
+        Where this class comes from an installed herbzoo, `auto_map` is left out: it names code
+        that is written beside the weights only when a model is published, or when the copy of this
+        class that came with the weights is saved again.
+        """
         plain = super().to_dict()
+        if self._auto_class is None:
+            plain.pop("auto_map", None)
         if self.num_classes > MAX_LABELS_IN_CONFIG:
             plain.pop("id2label", None)
             plain.pop("label2id", None)

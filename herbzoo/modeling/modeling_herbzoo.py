@@ -52,6 +52,13 @@ class HerbPreTrainedModel(PreTrainedModel):
     neck: Any
     head: Any
 
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, source: str | os.PathLike, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Loads as `PreTrainedModel.from_pretrained` does, but never weights that are a pickle."""
+        return super().from_pretrained(source, *args, **{**kwargs, "use_safetensors": True})
+
     def _part(self, kind: str, spec: dict[str, Any], *sizes: int) -> nn.Module:
         try:
             return create(kind, spec, *sizes)

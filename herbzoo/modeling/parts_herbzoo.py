@@ -1,4 +1,4 @@
-"""From a part's name to its class: entry points, one import per name asked for.
+"""From a part's name to its class: a copied sibling, else an entry point, imported when asked for.
 
 This file imports neither torch nor herbzoo, so that it can travel to the Hub beside the model.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import inspect
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from .copied_herbzoo import COPIED
 
 
 class PartError(ImportError):
@@ -47,7 +49,10 @@ def origin(point: EntryPoint) -> str:
 
 
 def resolve(kind: str, name: str) -> type:
-    """Imports the class behind a name; of `family:variant`, the family's.
+    """Returns the class behind a name; of `family:variant`, the family's.
+
+    One that was copied beside this file is what the weights were saved with, so it goes before
+    anything that is installed.
 
     Raises:
         UnknownPart: no distribution offers it.
@@ -55,6 +60,9 @@ def resolve(kind: str, name: str) -> type:
         BrokenPart: importing it failed.
     """
     family = name.partition(":")[0]
+    copied = COPIED.get(kind, {}).get(family)
+    if copied is not None:
+        return copied
     points = offered(kind).get(family, [])
     if not points:
         raise UnknownPart(f"no installed distribution offers {name!r} among its {kind}")

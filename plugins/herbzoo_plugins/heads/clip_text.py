@@ -165,7 +165,7 @@ class ClipText(nn.Module):
 
     def load_assets(self, source: str | os.PathLike, **where: Any) -> None:
         """Loads the tokenizer from a folder or the Hub; `where` may hold revision, token, ..."""
-        self.tower.load_tokenizer(source, **where)
+        self.tower.load_saved_tokenizer(source, **where)
         if self.prompt_mask.any():
             self.refresh()  # saved in the middle of a training, they were older than the tower
 

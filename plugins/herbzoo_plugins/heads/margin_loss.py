@@ -50,7 +50,7 @@ def scaled_cosines(directions: Tensor, vectors: Tensor, scale: float, centres: i
     The products are divided by the vectors' lengths, not the vectors: that spares a copy of them.
     """
     scores = F.linear(directions, vectors).mul_(_factors(vectors, scale))
-    return scores if centres == 1 else scores.view(len(scores), -1, centres).amax(dim=-1)
+    return scores if centres == 1 else scores.view(scores.shape[0], -1, centres).amax(dim=-1)
 
 
 def widen(cosines: Tensor, margins: Tensor) -> tuple[Tensor, Tensor]:

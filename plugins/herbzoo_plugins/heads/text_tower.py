@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 
 BATCH = 256
 TextEncoder = Callable[[list[str]], Tensor]
@@ -69,7 +69,14 @@ class TextTower(nn.Module):
     def load_tokenizer(self, source: str | os.PathLike, **where: Any) -> None:
         """Loads the tokenizer from a folder or the Hub; `where` may hold revision, token, ..."""
         # Towers count positions from the first token, and `eos` is looked for behind the mask.
-        self.tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right", **where)
+        # Left open, a source that carries code would have transformers ask on the terminal.
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            source, padding_side="right", trust_remote_code=False, **where
+        )
+
+    def load_saved_tokenizer(self, source: str | os.PathLike, **where: Any) -> None:
+        """Loads what `save_tokenizer` has written, whatever model it lies beside."""
+        self.load_tokenizer(source, config=PreTrainedConfig(), **where)
 
     def save_tokenizer(self, folder: str | os.PathLike) -> None:
         """Saves the tokenizer, if it was loaded."""

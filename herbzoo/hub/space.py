@@ -1,0 +1,132 @@
+"""A Space of the Hub that shows a published model."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from herbzoo.errors import HerbzooError, RunError
+from herbzoo.hub.permission import check_id, check_metadata, check_owner
+from herbzoo.hub.refusals import HubError, told
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+TEMPLATE = "spaces/herbarium-demo"
+FILES = ("README.md", "app.py", "requirements.txt")
+TITLE_LENGTH = 60
+
+
+def write_space(run: str, folder: Path, title: str = "") -> None:
+    """Writes the files of a Space for a model.
+
+    Args:
+        run: Hub id of the model (`org/name`, `org/name@revision`); a run folder makes a Space that
+            runs on this machine only.
+        folder: new or empty.
+        title: shown on the Space's page; made up of the model's name if empty.
+
+    Raises:
+        HerbzooError: if the folder holds anything.
+    """
+    from huggingface_hub import RepoCard
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HerbzooError(f"{folder} exists and is not an empty folder: name a new one")
+    template = _template()
+    folder.mkdir(parents=True, exist_ok=True)
+    model = str(Path(run).resolve()) if Path(run).is_dir() else run
+    for name in FILES:
+        text = (template / name).read_text(encoding="utf-8")
+        if name == "README.md":
+            card = RepoCard(text)
+            name_shown = title or f"{Path(run).name.partition('@')[0]} demo"
+            card.data["models"] = [model]
+            card.data["title"] = name_shown[:TITLE_LENGTH]
+            text = str(card)
+        elif name == "requirements.txt":
+            text = text.replace("herbzoo[demo,offline]", f"herbzoo[demo,offline]=={_ours()}")
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def push_space(run: str, repo_id: str, title: str = "", private: bool = False) -> str:
+    """Creates a Space that shows a published model, or brings one up to date, in one commit.
+
+    Args:
+        run: Hub id of the model.
+        repo_id: of the Space, `organisation/name`.
+        title: shown on its page; made up of the model's name if empty.
+        private: if the Space is new.
+
+    Returns:
+        The address of its page.
+
+    Raises:
+        RunError: if the model is a folder, which no Space could load.
+        HubError: if the Hub refuses, or the Space is there and shows something else.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    check_id(repo_id)
+    if Path(run).is_dir():
+        raise RunError(
+            f"{run} is a folder, which a Space cannot load: `herbzoo push {run} {repo_id}` first, "
+            "and name the model by its Hub id here"
+        )
+    api = HfApi()
+    model, _, revision = run.partition("@")
+    with tempfile.TemporaryDirectory(prefix="herbzoo-space-") as name:
+        folder = Path(name)
+        write_space(run, folder, title)
+        with told(model):
+            api.model_info(model, revision=revision or None)
+        with told(repo_id):
+            check_owner(api, repo_id)
+            check_metadata(folder / "README.md", "space")
+            _check_free(api, repo_id)
+            page = api.create_repo(
+                repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True
+            )
+            api.create_commit(
+                repo_id,
+                [CommitOperationAdd(file, folder / file) for file in FILES],
+                commit_message=f"Show {run}",
+                repo_type="space",
+            )
+    return str(page)
+
+
+def _check_free(api: HfApi, repo_id: str) -> None:
+    """Refuses a Space that is there already and is not one of ours.
+
+    Raises:
+        HubError: if it is not.
+    """
+    from huggingface_hub import errors
+
+    try:
+        info = api.space_info(repo_id)
+    except errors.RepositoryNotFoundError:
+        return
+    names = {entry.rfilename for entry in info.siblings or ()}
+    tags = set(info.tags or ())
+    if names - {".gitattributes", "README.md"} and "herbzoo" not in tags:
+        raise HubError(
+            f"{repo_id} is there already and shows something else: choose another name, or delete "
+            "it on its page first"
+        )
+
+
+def _template() -> Path:
+    """Returns the folder of the template: in the wheel beside this file, else in the sources."""
+    package = Path(__file__).parent
+    for folder in (package / "templates" / "space", package.parents[1] / TEMPLATE):
+        if folder.is_dir():
+            return folder
+    raise HerbzooError("this installation of herbzoo lacks the template of the Space: reinstall it")
+
+
+def _ours() -> str:
+    return version("herbzoo")
