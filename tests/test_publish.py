@@ -220,6 +220,22 @@ def test_a_licence_that_the_hub_does_not_know_is_refused_before_anything_is_made
     assert "org/licence" not in str(hub.repositories)
 
 
+def test_a_dry_run_lists_what_would_go_and_asks_the_hub_nothing(hub, run, monkeypatch, capsys):
+    import sys
+
+    import herbzoo.cli
+
+    arguments = ["push", str(run), "org/dry", "--license", LICENSE, "--dry-run"]
+    monkeypatch.setattr(sys, "argv", ["herbzoo", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        herbzoo.cli.main()
+    said = capsys.readouterr()
+    assert not ended.value.code, said.err
+    listed = [line.split("\t")[0] for line in said.out.splitlines()]
+    assert {"README.md", "model.safetensors", "modeling_herbzoo.py"} <= set(listed)
+    assert f"would send {len(listed)} files" in said.err and hub.requests == []
+
+
 def test_paths_of_this_disk_are_in_no_file(member, hub, run):
     member(push, str(run), "org/private-paths")
     repository = hub.repositories["models", "org/private-paths"]

@@ -47,11 +47,8 @@ class Staged:
     """Its path in the repository, with forward slashes."""
     path: Path
     """Where it lies now."""
-
-    @property
-    def size(self) -> int:
-        """Returns its bytes."""
-        return self.path.stat().st_size
+    size: int
+    """Bytes."""
 
 
 def stage(run: Path, folder: Path) -> None:
@@ -89,7 +86,7 @@ def stage(run: Path, folder: Path) -> None:
 
 def staged(folder: Path) -> list[Staged]:
     """Returns all files of a staged folder, by name."""
-    return [Staged(name, folder / name) for name in _files(folder)]
+    return [Staged(name, folder / name, (folder / name).stat().st_size) for name in _files(folder)]
 
 
 def _files(folder: Path) -> list[str]:
