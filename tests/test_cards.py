@@ -245,7 +245,7 @@ def test_figures_are_shown_by_their_relative_path(run, tmp_path):
     (copy / "figures" / "risk_coverage.png").write_bytes(b"png")
     (copy / "figures" / "notes.txt").write_text("no picture")
     text = write_card(copy).read_text()
-    assert "![Risk coverage](figures/risk_coverage.png)" in text and "notes" not in text
+    assert "share answered](figures/risk_coverage.png)" in text and "notes" not in text
 
 
 def test_it_counts_what_the_weights_hold(run):

@@ -233,6 +233,7 @@ def test_a_dry_run_lists_what_would_go_and_asks_the_hub_nothing(hub, run, monkey
     assert not ended.value.code, said.err
     listed = [line.split("\t")[0] for line in said.out.splitlines()]
     assert {"README.md", "model.safetensors", "modeling_herbzoo.py"} <= set(listed)
+    assert "the data state no licence: say under `data_terms`" in said.err
     assert f"would send {len(listed)} files" in said.err and hub.requests == []
 
 

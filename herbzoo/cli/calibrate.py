@@ -37,7 +37,10 @@ def calibrate(
     """
     folder = Path(run)
     if not folder.is_dir():
-        raise RunError(f"{run} is no run folder here to write calibration.json into")
+        raise RunError(
+            f"{run} is no run folder here to write calibration.json into: fetch one from the Hub "
+            "with `hf download ORG/NAME --local-dir DIR`"
+        )
 
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.evaluation.calibrate import calibrate as learn

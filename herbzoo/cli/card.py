@@ -55,7 +55,10 @@ def card(
         _kept(run, check)
         return
     if not run.is_dir():
-        raise RunError(f"{run} is no run folder here, nor a YAML file of facts")
+        raise RunError(
+            f"{run} is no run folder here, nor a YAML file of facts: fetch one from the Hub with "
+            "`hf download ORG/NAME --local-dir DIR`"
+        )
     if init:
         typer.echo(f"wrote {write_empty(run)}: fill it in, then herbzoo card {run}")
         return

@@ -26,6 +26,17 @@ SCHEMA_VERSION = 1
 STACKING_FILE = "stacking.json"
 FIGURES = "figures"
 PICTURES = (".png", ".svg")
+TITLES = {
+    "class_distribution": "Test images a species",
+    "class_distribution_train": "Training images a species",
+    "confusion": "What is taken for what",
+    "looked": "Where the model looked",
+    "neighbours": "Nearest herbarium sheets",
+    "reliability": "How often a score is right",
+    "risk_coverage": "Errors among the answers, against the share answered",
+    "species_f1": "F1 by species",
+    "training_curves": "The training",
+}
 EXAMPLES = 5
 """Species with few images that are named."""
 _LONGEST = 200
@@ -241,12 +252,21 @@ def _figures(folder: Path) -> list[dict[str, str]]:
     found = sorted(there.iterdir()) if there.is_dir() else []
     return [
         {
-            "title": path.stem.replace("_", " ").capitalize(),
+            "title": _title(path.stem),
             "path": path.relative_to(folder).as_posix(),
         }
         for path in found
         if path.is_file() and path.suffix in PICTURES and not path.is_symlink()
     ]
+
+
+def _title(stem: str) -> str:
+    """Returns what a figure shows; `looked_2` is the second one of its kind."""
+    kind, _, number = stem.rpartition("_")
+    if not number.isdigit():
+        kind, number = stem, ""
+    title = TITLES.get(kind, kind.replace("_", " ").capitalize())
+    return f"{title} ({number})" if number else title
 
 
 def _limits(data: dict[str, Any]) -> dict[str, Any]:

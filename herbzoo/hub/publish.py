@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from herbzoo.build import folder_of, load_run
 from herbzoo.hub.card_checks import check_card
+from herbzoo.hub.card_yaml import read_stated
 from herbzoo.hub.cards import write_card
 from herbzoo.hub.permission import check_id, check_metadata, check_owner
 from herbzoo.hub.refusals import HubError, told
 from herbzoo.hub.remote_code import write_code
 from herbzoo.hub.staging import PUBLISHED, Staged, matches, size_text, stage, staged
+from herbzoo.hub.training_facts import read_training_facts
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -100,11 +102,26 @@ def prepared(
         target = Path(name)
         stage(folder, target)
         load_run(folder)
-        for note in write_code(target).notes:
+        for note in (*write_code(target).notes, *_terms(target)):
             tell(note)
         write_card(target, model_id=repo_id, license_id=license_id)
         check_card(target)
         yield target
+
+
+def _terms(folder: Path) -> Iterator[str]:
+    """Yields what a publisher should think of before choosing a licence."""
+    licences = read_training_facts(folder)["data"]["licences"]
+    if licences["non_commercial"]:
+        yield (
+            f"{licences['non_commercial']:,} of the training images must not be used commercially: "
+            "choose a licence of the model that says so too"
+        )
+    elif not licences["all"] and not read_stated(folder).data_terms:
+        yield (
+            "the data state no licence: say under `data_terms` in card.yaml by what right the "
+            "images were used"
+        )
 
 
 def publish(
