@@ -26,7 +26,7 @@ def export(
         typer.Option(help="Images to check the model on  [default: some that herbzoo draws]"),
     ] = None,
 ) -> None:
-    """Write a model for runtimes without torch, checked against torch.
+    """Write a model for runtimes without torch.
 
     The model takes batches of any size and gives logits and embeddings. Beside it come
     preprocessing.json (what to do to an image before), labels.json (the names in their order) and

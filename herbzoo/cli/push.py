@@ -32,9 +32,9 @@ def push(
         bool, typer.Option("--dry-run", help="Check, list what would go, and send nothing.")
     ] = False,
 ) -> None:
-    """Publish a run on the Hugging Face Hub, with code and card.
+    """Publish a run on the Hugging Face Hub.
 
-    All goes in one commit, or nothing does. Before, the run is loaded, its card completed and
+    Weights, code, card and figures go in one commit, or nothing does. Before, the run is loaded, its card completed and
     checked, and files that are no part of a model are refused. The code that is sent along lets
     others load the model without herbzoo. `hf auth login` tells the Hub who you are.
 
