@@ -34,9 +34,10 @@ def push(
 ) -> None:
     """Publish a run on the Hugging Face Hub.
 
-    Weights, code, card and figures go in one commit, or nothing does. Before, the run is loaded, its card completed and
-    checked, and files that are no part of a model are refused. The code that is sent along lets
-    others load the model without herbzoo. `hf auth login` tells the Hub who you are.
+    Weights, code, card and figures go in one commit, or nothing does. Before, the run is loaded,
+    its card completed and checked, and files that are no part of a model are refused. The code
+    that is sent along lets others load the model without herbzoo. `hf auth login` tells the Hub
+    who you are.
 
     For example: herbzoo push runs/leaves my-herbarium/leaves --license cc-by-4.0 --dry-run
     """
