@@ -38,8 +38,10 @@ def test_a_space_shows_the_model_it_was_made_for(member, hub, arcface):
     files, sdk, title, models = member(shown, "org/leaves-demo")
     assert {"README.md", "app.py", "requirements.txt"} <= set(files)
     assert (sdk, title, models) == ("gradio", "Leaves of the Alps", [arcface])
-    member(push_space, arcface, "org/leaves-demo", "Leaves")
-    assert member(shown, "org/leaves-demo")[2] == "Leaves"
+    member(push_space, f"{arcface}@v1", "org/leaves-demo", "Leaves")
+    assert member(shown, "org/leaves-demo")[2:] == ("Leaves", [arcface])
+    app = hub.repositories["spaces", "org/leaves-demo"].files("main")["app.py"].content.decode()
+    assert f"MODEL = '{arcface}@v1'" in app
 
 
 def test_what_a_space_cannot_show_is_refused_before_it_is_made(member, hub, arcface, runs):

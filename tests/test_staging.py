@@ -9,7 +9,7 @@ import torch
 import yaml
 from tiny import save_run, tiny_model
 
-from herbzoo.errors import RunError
+from herbzoo.errors import HerbzooError, RunError
 from herbzoo.hub.staging import Staged, matches, size_text, stage, staged
 
 
@@ -77,6 +77,37 @@ def test_a_link_to_a_folder_is_not_followed(run, tmp_path):
         stage(run, tmp_path / "staged")
 
 
+def test_a_link_that_would_send_a_file_from_elsewhere_is_refused(run, tmp_path):
+    (tmp_path / "secret").write_text("hf_secret")
+    (run / "LICENSE").symlink_to(tmp_path / "secret")
+    (tmp_path / "staged").mkdir()
+    with pytest.raises(RunError, match="outside the run"):
+        stage(run, tmp_path / "staged")
+
+
+def test_the_links_of_the_hubs_cache_are_followed(run, tmp_path):
+    snapshot = tmp_path / "models--org--leaves" / "snapshots" / "abc"
+    blobs = tmp_path / "models--org--leaves" / "blobs"
+    snapshot.parent.mkdir(parents=True)
+    blobs.mkdir()
+    run.rename(snapshot)
+    for number, name in enumerate(["config.json", "model.safetensors"]):
+        (snapshot / name).rename(blobs / str(number))
+        (snapshot / name).symlink_to(blobs / str(number))
+    (tmp_path / "staged").mkdir()
+    stage(snapshot, tmp_path / "staged")
+    assert {"config.json", "model.safetensors"} <= set(names(tmp_path / "staged"))
+
+
+@pytest.mark.parametrize(("name", "content"), [("metrics.json", "[1"), ("recipe.yaml", "- a")])
+def test_a_damaged_file_is_one_line(run, tmp_path, name, content):
+    (run / name).write_text(content)
+    (tmp_path / "staged").mkdir()
+    with pytest.raises(HerbzooError) as refused:
+        stage(run, tmp_path / "staged")
+    assert "\n" not in str(refused.value)
+
+
 def test_what_is_changed_in_the_stage_leaves_the_run_as_it_is(run, tmp_path):
     target = tmp_path / "staged"
     target.mkdir()
@@ -89,6 +120,7 @@ def test_what_is_changed_in_the_stage_leaves_the_run_as_it_is(run, tmp_path):
 def test_paths_of_somebodys_disk_do_not_go_along(run, tmp_path):
     recipe = {
         "backbone": "b",
+        "head": "h",
         "data": {"source": "/home/ada/leaves", "taxonomy": "../wfo.csv", "traits": "org/traits"},
         "output": "~/runs/leaves",
     }
@@ -97,8 +129,9 @@ def test_paths_of_somebodys_disk_do_not_go_along(run, tmp_path):
     target.mkdir()
     stage(run, target)
     sent = yaml.safe_load((target / "recipe.yaml").read_text())
-    assert sent["data"] == {"source": "leaves", "taxonomy": "wfo.csv", "traits": "org/traits"}
-    assert sent["output"] == "leaves" and sent["backbone"] == "b"
+    named = {key: sent["data"][key] for key in ("source", "taxonomy", "traits")}
+    assert named == {"source": "leaves", "taxonomy": "wfo.csv", "traits": "org/traits"}
+    assert sent["output"] == "leaves" and sent["backbone"]["name"] == "b"
 
 
 def test_a_star_stays_within_one_part_of_a_path_but_at_its_end():

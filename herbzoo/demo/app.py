@@ -28,13 +28,14 @@ def demo(run: str | Path, device: str = "auto") -> gradio.Blocks:
     except ImportError as error:
         raise HerbzooError('the demo needs gradio: pip install "herbzoo[demo]"') from error
 
+    from herbzoo.hub.cards import escaped
     from herbzoo.inference import Identifier
 
     identifier = Identifier.from_pretrained(run, device)
     name = Path(run).name if Path(run).is_dir() else str(run)
     taxa = f"{len(identifier.taxonomy):,} species"
     with gradio.Blocks(title=f"{name} - herbzoo", delete_cache=(FORGET_SECONDS,) * 2) as app:
-        gradio.Markdown(f"# Which plant is this?\n{_plain(name)} knows {taxa}.")
+        gradio.Markdown(f"# Which plant is this?\n{escaped(name)} knows {taxa}.")
         with gradio.Tab("Identify"), gradio.Row():
             image = gradio.Image(
                 type="filepath",
@@ -79,13 +80,9 @@ def _answer(identifier: Any, path: str | None) -> str:
 def _card(run: str | Path) -> str:
     """Returns the text of the model card, without its metadata."""
     from herbzoo.build import folder_of
+    from herbzoo.hub.card_metadata import body_of
 
     path = folder_of(run) / "README.md"
     if not path.is_file():
         return "This model has no card."
-    text = path.read_text(encoding="utf-8")
-    return text.partition("\n---\n")[2] if text.startswith("---\n") else text
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", r"\_").replace("*", r"\*").replace("<", "&lt;")
+    return body_of(path.read_text(encoding="utf-8"))

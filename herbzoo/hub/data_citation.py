@@ -57,7 +57,12 @@ def cited(source: str) -> DataCitation:
 
 def _in_folder(path: Path, names: tuple[str, ...]) -> list[str]:
     found = [path / name for name in names if (path / name).is_file()]
-    return [_text(file.open("rb").read(MOST_BYTES)) for file in found]
+    return [_beginning(file) for file in found]
+
+
+def _beginning(path: Path) -> str:
+    with path.open("rb") as file:
+        return _text(file.read(MOST_BYTES))
 
 
 def _in_zip(path: Path, names: tuple[str, ...]) -> list[str]:

@@ -20,12 +20,12 @@ from herbzoo.hub.refusals import HubError, told
 from herbzoo.hub.remote_code import write_code
 from herbzoo.hub.staging import PUBLISHED, Staged, matches, size_text, stage, staged
 from herbzoo.hub.training_facts import read_training_facts
+from herbzoo.modeling.configuration_herbzoo import HerbConfig
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 MAIN = "main"
-MODEL_TYPE = "herbzoo"
 EMPTY = (".gitattributes", "README.md", "LICENSE")
 """What a repository holds in which nobody has put anything yet."""
 OURS = (*PUBLISHED, "*.py")
@@ -227,4 +227,4 @@ def _is_herbzoo(api: HfApi, repo_id: str, commit: str | None, files: Sequence[st
         )
     except ValueError:
         return False
-    return isinstance(config, dict) and config.get("model_type") == MODEL_TYPE
+    return isinstance(config, dict) and config.get("model_type") == HerbConfig.model_type

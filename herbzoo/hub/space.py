@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from herbzoo import __version__
 from herbzoo.errors import HerbzooError, RunError
 from herbzoo.hub.permission import check_id, check_metadata, check_owner
 from herbzoo.hub.refusals import HubError, told
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = "spaces/herbarium-demo"
 FILES = ("README.md", "app.py", "requirements.txt")
+NO_MODEL, HERBZOO = '"org/name"', "herbzoo[demo,offline]"
+"""What the template has in place of the model, and of herbzoo in its version."""
 TITLE_LENGTH = 60
 
 
@@ -37,17 +39,20 @@ def write_space(run: str, folder: Path, title: str = "") -> None:
         raise HerbzooError(f"{folder} exists and is not an empty folder: name a new one")
     template = _template()
     folder.mkdir(parents=True, exist_ok=True)
-    model = str(Path(run).resolve()) if Path(run).is_dir() else run
+    here = Path(run).is_dir()
     for name in FILES:
         text = (template / name).read_text(encoding="utf-8")
         if name == "README.md":
             card = RepoCard(text)
-            name_shown = title or f"{Path(run).name.partition('@')[0]} demo"
-            card.data["models"] = [model]
+            model = run.partition("@")[0]
+            name_shown = title or f"{Path(run if here else model).name} demo"
+            card.data["models"] = [] if here else [model]
             card.data["title"] = name_shown[:TITLE_LENGTH]
             text = str(card)
-        elif name == "requirements.txt":
-            text = text.replace("herbzoo[demo,offline]", f"herbzoo[demo,offline]=={_ours()}")
+        elif name == "app.py":
+            text = text.replace(NO_MODEL, repr(str(Path(run).resolve()) if here else run))
+        else:
+            text = text.replace(HERBZOO, f"{HERBZOO}=={__version__}")
         (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -126,7 +131,3 @@ def _template() -> Path:
         if folder.is_dir():
             return folder
     raise HerbzooError("this installation of herbzoo lacks the template of the Space: reinstall it")
-
-
-def _ours() -> str:
-    return version("herbzoo")

@@ -6,23 +6,24 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
-import yaml
-
 from herbzoo.errors import RunError
+from herbzoo.hub.card_results import METRICS
 from herbzoo.hub.data_facts import shown_source
+from herbzoo.recipe import FILE_NAME as RECIPE
+from herbzoo.recipe import Recipe
 from herbzoo.run_folder import write_json
 
 PUBLISHED = (
-    *("*.safetensors", "model.safetensors.index.json"),
+    *("model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),
     *("config.json", "preprocessor_config.json", "taxonomy.json"),
     *("tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "sentencepiece.bpe.model"),
     *("recipe.yaml", "training.json", "stacking.json", "calibration.json", "metrics.json"),
     *("per_class.csv", "LICENSE", "LICENSE.*", "card.yaml"),
-    *("figures/*.png", "figures/*.svg", "figures/*.jpg", "figures/*.webp"),
+    *("figures/*.png", "figures/*.svg"),
     *("evaluations/*/metrics.json", "evaluations/*/per_class.csv"),
     *("onnx/model.onnx", "onnx/model.onnx.data", "onnx/*.json"),
     *("*-before-remap.json", "evaluations-before-remap/*/metrics.json"),
@@ -35,7 +36,6 @@ STAYS = (
     *(".*", ".*/*"),
 )
 """Patterns of what herbzoo and its users keep beside, which is no part of a model."""
-RECIPE, METRICS = "recipe.yaml", "metrics.json"
 WEIGHTS = (".safetensors", ".onnx", ".onnx.data")
 
 
@@ -62,11 +62,13 @@ def stage(run: Path, folder: Path) -> None:
         folder: empty.
 
     Raises:
-        RunError: if the run holds files that nobody expects in a model.
+        RunError: if the run holds files that nobody expects in a model, links that lead out of
+            it, or a file that is damaged.
     """
     unexpected = []
     for name in _files(run):
         if matches(name, PUBLISHED):
+            _check_inside(run, name)
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if name.endswith(WEIGHTS):
@@ -82,6 +84,21 @@ def stage(run: Path, folder: Path) -> None:
             "elsewhere, for whoever loads a model has to trust all that lies beside it"
         )
     _forget_paths(folder)
+
+
+def _check_inside(run: Path, name: str) -> None:
+    """Refuses a link that would send a file from elsewhere on the disk.
+
+    Raises:
+        RunError: if it is one.
+    """
+    # In the Hub's cache, snapshots/COMMIT holds links to blobs/ beside snapshots/.
+    root = run.parents[1] if run.parent.name == "snapshots" else run
+    if not (run / name).resolve().is_relative_to(root.resolve()):
+        raise RunError(
+            f"{run / name} is a link to {(run / name).resolve()}, outside the run: put the file "
+            "itself there if it is to be published"
+        )
 
 
 def staged(folder: Path) -> list[Staged]:
@@ -119,20 +136,24 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 
 def _forget_paths(folder: Path) -> None:
     """Leaves of the paths on somebody's disk the names alone."""
-    recipe = folder / RECIPE
-    if recipe.is_file():
-        plain = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-        data = plain.get("data", {})
-        where = [(data, "source"), (data, "taxonomy"), (data, "traits"), (plain, "output")]
-        for group, key in where:
-            if isinstance(group.get(key), str):
-                group[key] = shown_source(group[key])
-        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-        recipe.write_text(text, encoding="utf-8")
+    if (folder / RECIPE).is_file():
+        recipe = Recipe.load(folder / RECIPE)
+        data = replace(
+            recipe.data,
+            source=shown_source(recipe.data.source),
+            taxonomy=shown_source(recipe.data.taxonomy),
+            traits=shown_source(recipe.data.traits),
+        )
+        output = shown_source(recipe.output)
+        replace(recipe, data=data, output=output).save(folder)
     for metrics in (folder / METRICS, *folder.glob(f"evaluations/*/{METRICS}")):
         if metrics.is_file():
-            found = json.loads(metrics.read_text(encoding="utf-8"))
-            write_json(metrics, found | {"data": shown_source(str(found.get("data", "")))})
+            try:
+                found = json.loads(metrics.read_text(encoding="utf-8"))
+                write_json(metrics, found | {"data": shown_source(str(found.get("data", "")))})
+            except (ValueError, TypeError, AttributeError) as error:
+                name = metrics.relative_to(folder)
+                raise RunError(f"{name} of the run is damaged: {error}") from error
 
 
 def size_text(files: Iterable[Staged]) -> str:
