@@ -16,6 +16,7 @@ from typing import Any
 
 from herbzoo.errors import HerbzooError, RunError
 from herbzoo.taxonomy import RANKS
+from herbzoo.whole_file import write_whole
 
 SCHEMA_VERSION = 1
 FILE_NAME = "calibration.json"
@@ -68,13 +69,9 @@ class Calibration:
 
     def save(self, folder: Path) -> Path:
         """Writes `calibration.json`, whole or not at all; returns its path."""
-        path = folder / FILE_NAME
         document = {"schema_version": SCHEMA_VERSION, "confidence": CONFIDENCE, **asdict(self)}
-        partial = path.with_name(path.name + ".partial")
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(path)
-        return path
+        return write_whole(folder / FILE_NAME, text + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Calibration | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from herbzoo.data.batches import Drawn, ImageRows
 from herbzoo.data.cache_root import cache_root
 from herbzoo.data.records import Collection
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
+from herbzoo.whole_file import whole
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +85,8 @@ def frozen_features(
                 progress(done, views * len(rows))
     features = features.view(views, len(rows), -1)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
-        save_file({"features": features}, partial)
-        os.replace(partial, kept)
+        with whole(kept) as partial:
+            save_file({"features": features}, partial)
         features = load_file(kept)["features"]  # read where it is needed, and not kept in memory
     return features
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -20,6 +19,7 @@ from herbzoo.errors import RecipeError
 from herbzoo.interfaces import PartSpec
 from herbzoo.recipe_files import find_recipe, read_yaml
 from herbzoo.recipe_values import construct
+from herbzoo.whole_file import write_whole
 
 SCHEMA_VERSION = 1
 FILE_NAME = "recipe.yaml"
@@ -243,9 +243,7 @@ class Recipe:
     def save(self, folder: Path) -> None:
         """Writes `recipe.yaml`."""
         text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-        partial = folder / f"{FILE_NAME}.partial"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, folder / FILE_NAME)
+        write_whole(folder / FILE_NAME, text)
 
 
 def compose(recipe: str | Path | None, settings: Sequence[str], flags: Mapping[str, Any]) -> Recipe:

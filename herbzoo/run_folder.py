@@ -19,6 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from herbzoo.errors import RunError
+from herbzoo.whole_file import write_whole
 
 COMPLETE = "complete.json"
 """Written into a checkpoint as its last file."""
@@ -163,11 +164,8 @@ def mark_complete(checkpoint: Path, step: int) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """Writes a JSON file beside and renames it, so that it is never half there."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(
-        json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    os.replace(partial, path)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, text + "\n")
 
 
 def _umask() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from herbzoo.data.records import Collection, Skipped
 from herbzoo.errors import DataError
 from herbzoo.name_table import NameTable
 from herbzoo.recipe import DataRecipe
+from herbzoo.whole_file import write_whole
 
 SKIPPED_FILE = "skipped.csv"
 
@@ -84,11 +84,7 @@ def write_skipped(folder: Path, skipped: Sequence[Skipped]) -> Path:
     writer = csv.writer(text)
     writer.writerow(("where", "reason"))
     writer.writerows((item.where, item.reason) for item in skipped)
-    path = folder / SKIPPED_FILE
-    partial = path.with_name(f"{SKIPPED_FILE}.partial")
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    return write_whole(folder / SKIPPED_FILE, text.getvalue())
 
 
 def read_skipped(folder: Path) -> tuple[Skipped, ...]:

@@ -24,7 +24,7 @@ OURS = [
 ]
 
 LAYERS = (
-    {"errors", "interfaces"},
+    {"errors", "interfaces", "whole_file"},
     {"modeling", "registry", "_autoregister"}
     | {"taxonomy", "names", "name_words", "name_usages", "name_layouts", "name_stream"}
     | {"name_table", "resolution", "calibration"},

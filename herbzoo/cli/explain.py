@@ -10,6 +10,7 @@ import typer
 
 from herbzoo.cli.train import Device, Dtype, Workers
 from herbzoo.errors import DataError, HerbzooError, RunError
+from herbzoo.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,6 +137,4 @@ def _name(key: str, taken: set[str]) -> str:
 def _write(path: Path, header: list[str], rows: list[list[str]]) -> Path:
     from herbzoo.identification_output import csv_text, printable
 
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(printable(csv_text([header, *rows])), encoding="utf-8", newline="")
-    return partial.replace(path)
+    return write_whole(path, printable(csv_text([header, *rows])))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from herbzoo.data.describe import Description
+from herbzoo.whole_file import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,9 +111,9 @@ def class_figure(description: Description) -> Figure:
 def write_class_figure(description: Description, folder: Path) -> Path:
     """Writes `class_distribution.png` into a folder; returns its path."""
     path = folder / FILE_NAME
-    partial = path.with_name(path.name + ".partial")
-    class_figure(description).savefig(partial, format="png")
-    return partial.replace(path)
+    with whole(path) as partial:
+        class_figure(description).savefig(partial, format="png")
+    return path
 
 
 def _panels(description: Description) -> list[_Panel]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from herbzoo.data.records import Skipped
 from herbzoo.errors import DataError
+from herbzoo.whole_file import whole
 
 WORK = ".convert"
 """Folder inside of the output that marks an unfinished conversion."""
@@ -99,9 +100,8 @@ class ConversionFolder:
         import msgspec
 
         progress.shards.append(shard)
-        partial = self._manifest.with_name(self._manifest.name + ".partial")
-        partial.write_bytes(msgspec.json.encode(progress))
-        os.replace(partial, self._manifest)
+        with whole(self._manifest) as partial:
+            partial.write_bytes(msgspec.json.encode(progress))
 
     def publish(
         self, progress: Progress, files: Mapping[str, str], skipped: Sequence[Skipped]

@@ -20,6 +20,7 @@ from herbzoo.data.image_cache import suffix_of
 from herbzoo.data.records import Collection, Skipped
 from herbzoo.data.remote import RemoteImages, is_link
 from herbzoo.errors import DataError, ImageError
+from herbzoo.whole_file import whole
 
 logger = logging.getLogger(__name__)
 
@@ -144,13 +145,10 @@ def refuse_full(folder: Path) -> None:
 
 def write_failures(failures: Sequence[Skipped], path: Path) -> None:
     """Writes which images could not be had, and why, as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as stream:
+    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["where", "reason"])
         table.writerows([failure.where, failure.reason] for failure in failures)
-    os.replace(partial, path)
 
 
 def _chosen(collection: Collection, per_species: int) -> Collection:

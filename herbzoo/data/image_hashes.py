@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from herbzoo.data.cache_root import cache_root
 from herbzoo.data.looking import look_over
 from herbzoo.data.records import Collection, ImageSource, Skipped
 from herbzoo.errors import ImageError
+from herbzoo.whole_file import whole
 
 _log = logging.getLogger(__name__)
 
@@ -161,8 +161,5 @@ def _read(path: Path, length: int) -> np.ndarray | None:
 
 def _write(path: Path, hashes: np.ndarray) -> None:
     """Keeps hashes for the next time; where that fails they are computed again."""
-    beside = path.with_suffix(f".{os.getpid()}.npy")
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(beside, hashes)
-        beside.replace(path)
+    with suppress(OSError), whole(path) as partial, partial.open("wb") as stream:
+        np.save(stream, hashes)

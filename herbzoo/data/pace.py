@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from herbzoo.errors import DataError
+from herbzoo.whole_file import write_whole
 
 MAX_MISSES = 5
 """Connections to a host that fail in a row before it is left alone."""
@@ -84,9 +84,7 @@ class Pace:
             state = _State(before.next, before.misses, before.quiet_until)
             yield state
             if state != before:
-                partial = path.with_suffix(".partial")
-                partial.write_text(json.dumps(vars(state)), encoding="utf-8")
-                os.replace(partial, path)
+                write_whole(path, json.dumps(vars(state)))
 
 
 def _read(path: Path) -> _State:

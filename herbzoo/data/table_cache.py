@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from herbzoo.data.byte_sizes import parse_bytes
 from herbzoo.data.cache_root import cache_root
+from herbzoo.whole_file import whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,14 +66,11 @@ class TableCache:
             lock.release()
 
     def _kept(self, path: Path, table: pa.Table) -> pa.Table:
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
-            _write(table, partial)
-            os.replace(partial, path)
+            with whole(path) as partial:
+                _write(table, partial)
         except OSError as error:  # a full disk costs speed, not the training
             _log.warning("nothing more can be kept in %s (%s)", self.folder, error)
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
             return table
         self._make_room(path)
         mapped = _mapped(path)

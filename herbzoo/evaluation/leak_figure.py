@@ -11,6 +11,7 @@ from herbzoo.data.masking import VIEWS
 from herbzoo.data.records import Collection
 from herbzoo.errors import ImageError
 from herbzoo.evaluation.leak_audit import LABELS, audited_rows, view_of
+from herbzoo.whole_file import whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,9 +55,8 @@ def write_figure(
         )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    partial = path.with_name(f".{FILE_NAME}")
-    figure.savefig(partial, dpi=110, format="png")
-    partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
     return path
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import jinja2
 
+from herbzoo.whole_file import write_whole
+
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
     """Renders a template beside the page and renames it; returns the page's path."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(rendered(template, **values), encoding="utf-8")
-    return partial.replace(path)
+    return write_whole(path, rendered(template, **values))
 
 
 def rendered(template: str, **values: Any) -> str:

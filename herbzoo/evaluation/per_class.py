@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from herbzoo.evaluation.evaluated import Evaluated
 from herbzoo.evaluation.outcomes import NO_ANSWER, Outcomes
+from herbzoo.whole_file import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,11 +52,9 @@ def per_class(evaluated: Evaluated) -> pd.DataFrame:
 
 def write_per_class(folder: Path, evaluated: Evaluated) -> Path:
     """Writes `per_class.csv` into a folder, whole or not at all; returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    partial = path.with_name(f"{FILE_NAME}.partial")
-    per_class(evaluated).to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        per_class(evaluated).to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
     return path
 
 

@@ -8,7 +8,6 @@ likeliest first. https://github.com/visipedia/herbarium_comp describes both, yea
 from __future__ import annotations
 
 import csv
-import os
 import posixpath
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from herbzoo.evaluation.ranking import ranked
 from herbzoo.identification_file import failures_path
 from herbzoo.identification_output import csv_text, printable
 from herbzoo.taxonomy import Taxonomy
+from herbzoo.whole_file import whole
 
 if TYPE_CHECKING:
     from herbzoo.inference import Identifier, ScoredBatch
@@ -158,9 +158,7 @@ def write_submission(
     usual = int(np.argmax(counts))
     several = MOST_CATEGORIES if challenge.header == FILE_IDS else 1
     failures: list[tuple[str, str]] = []
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f"{output.name}.partial")
-    try:
+    with whole(output) as partial:
         with partial.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(challenge.header)
@@ -182,9 +180,6 @@ def write_submission(
                 f"named; the first: {file}: {reason}"
             )
         _list(failures, output)
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
     name = identifier.taxonomy.taxa[usual].scientificName
     return Submission(output, len(challenge.ids), tuple(failures), name)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from herbzoo.data.zones import Zone
 from herbzoo.explanations.explanation import PARTS, REST, Explanation, zone_shares
+from herbzoo.whole_file import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,9 +75,9 @@ def explanation_figure(explanation: Explanation, zones: Sequence[Zone] = ()) -> 
 
 def write_figure(path: Path, explanation: Explanation, zones: Sequence[Zone] = ()) -> Path:
     """Writes the figure as a PNG; returns its path."""
-    partial = path.with_name(f".{path.name}.partial")
-    explanation_figure(explanation, zones).savefig(partial, format="png")
-    return partial.replace(path)
+    with whole(path) as partial:
+        explanation_figure(explanation, zones).savefig(partial, format="png")
+    return path
 
 
 def in_words(explanation: Explanation, zones: Sequence[Zone]) -> str:

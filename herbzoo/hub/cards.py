@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from herbzoo.hub.card_facts import facts_of, has_code
 from herbzoo.hub.card_metadata import header
 from herbzoo.hub.training_facts import FILE_NAME as TRAINING_FILE
 from herbzoo.hub.training_facts import note_change
+from herbzoo.whole_file import write_whole
 
 FILE_NAME = "README.md"
 TEMPLATE = "card.md.jinja"
@@ -43,10 +43,7 @@ def write_card(
     path = (target or folder) / FILE_NAME
     facts = facts_of(folder, model_id=model_id, license_id=license_id)
     text = render(facts | {"remote_code": has_code(path.parent)})
-    partial = path.with_name(f"{FILE_NAME}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    return write_whole(path, text)
 
 
 def renew_card(folder: Path, kind: str, notice: str, model_id: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from herbzoo.hub.card_facts import SCHEMA_VERSION
 from herbzoo.hub.card_metadata import metadata_problems
 from herbzoo.hub.card_traces import untraced
 from herbzoo.hub.cards import render
+from herbzoo.whole_file import write_whole
 
 
 def write_facts(path: Path, facts: dict[str, Any]) -> Path:
@@ -30,8 +30,7 @@ def write_facts(path: Path, facts: dict[str, Any]) -> Path:
     if path.suffix != ".yaml":
         raise RunError(f"{path} must end in .yaml, by which facts are known again")
     text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
-    _write(path, text)
-    return path
+    return write_whole(path, text)
 
 
 def write_kept(path: Path) -> Path:
@@ -40,9 +39,7 @@ def write_kept(path: Path) -> Path:
     Raises:
         RunError: if the file is damaged or from a newer herbzoo.
     """
-    target = path.with_suffix(".md")
-    _write(target, _rendered(path, read_facts(path)))
-    return target
+    return write_whole(path.with_suffix(".md"), _rendered(path, read_facts(path)))
 
 
 def kept_problems(path: Path) -> list[str]:
@@ -90,10 +87,3 @@ def _rendered(path: Path, facts: dict[str, Any]) -> str:
         return render(facts)
     except (jinja2.UndefinedError, KeyError, TypeError) as error:
         raise RunError(f"{path} lacks a fact that a card needs: {error}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

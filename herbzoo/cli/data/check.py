@@ -11,6 +11,7 @@ import typer
 from herbzoo.cli.data.describe import Data, NameColumn
 from herbzoo.cli.train import Workers
 from herbzoo.errors import DataError
+from herbzoo.whole_file import write_whole
 
 if TYPE_CHECKING:
     from herbzoo.data.findings import Finding
@@ -78,10 +79,7 @@ def check(
         if format is not FindingsFormat.text:
             typer.echo(counted(findings), err=True)
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        partial = output.with_name(output.name + ".partial")
-        partial.write_text(text.removesuffix("\n") + "\n", encoding="utf-8")
-        partial.replace(output)
+        write_whole(output, text.removesuffix("\n") + "\n")
         typer.echo(f"{counted(findings)}; wrote {output}")
     if any(finding.severity == ERROR for finding in findings):
         raise typer.Exit(1)

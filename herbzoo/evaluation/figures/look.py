@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from herbzoo.whole_file import whole
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -68,7 +70,6 @@ def plain(text: str, most: int = 0) -> str:
 
 def write_png(figure: Figure, path: Path) -> Path:
     """Writes a figure beside and renames it, so that it is never half there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, dpi=DPI, format="png")
-    return partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=DPI, format="png")
+    return path
