@@ -28,7 +28,8 @@ from herbzoo.data.splits import by_column
 from herbzoo.evaluation.resampling import Draws, Interval
 from herbzoo.explanations.explainer import Explainer
 from herbzoo.explanations.explanation import Explanation
-from herbzoo.inference import Failure, Identifier
+from herbzoo.image_batches import Failure
+from herbzoo.inference import Identifier
 
 SHARE = 0.2
 REPEATS = 3

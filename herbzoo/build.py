@@ -43,6 +43,8 @@ class LoadedRun:
     """The folder or Hub id it was loaded from."""
     calibration: Calibration | None = None
     """How far its scores can be trusted, if that was measured."""
+    revision: str = ""
+    """The commit on the Hub it was fetched at; '' for a folder."""
 
 
 def build(
@@ -249,7 +251,8 @@ def load_run(source: str | Path, dtype: torch.dtype | None = None) -> LoadedRun:
             f"{source} is damaged: taxonomy.json has {len(taxonomy)} taxa, the model "
             f"{model.config.num_classes} classes"
         )
-    return LoadedRun(model.eval(), processor, taxonomy, str(source), Calibration.load(folder))
+    calibration, revision = Calibration.load(folder), _revision_of(folder)
+    return LoadedRun(model.eval(), processor, taxonomy, str(source), calibration, revision)
 
 
 def folder_of(source: str | Path) -> Path:
@@ -269,6 +272,11 @@ def folder_of(source: str | Path) -> Path:
             "is read for weights"
         )
     return folder
+
+
+def _revision_of(folder: Path) -> str:
+    """Returns the commit of a folder in the Hub's cache, which is named for it."""
+    return folder.name if folder.parent.name == "snapshots" else ""
 
 
 def _download(source: str) -> Path:

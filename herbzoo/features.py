@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from herbzoo.data.batches import Drawn, ImageRows
 from herbzoo.data.cache_root import cache_root
 from herbzoo.data.records import Collection
+from herbzoo.model_digest import add_weights
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
 from herbzoo.whole_file import whole
 
@@ -121,9 +122,7 @@ def _kept_file(model: HerbForImageClassification, rows: ImageRows, views: int) -
         "drawn": (rows.view_options, rows.seed) if views > 1 or rows.mask else None,
     }
     digest.update(json.dumps(recipe, sort_keys=True).encode())
-    for name, tensor in sorted(model.backbone.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    add_weights(digest, model.backbone)
     for fingerprint in images:
         digest.update(fingerprint.encode() + b"\0")
     if rows.mask:  # which sees sheets and field photos with other eyes

@@ -21,6 +21,10 @@ from herbzoo.identification_output import (
     printable,
 )
 
+FAILURES_SUFFIX = ".failures.csv"
+"""What the name of an output file is followed by in that of its list of unreadable images."""
+FAILURE_COLUMNS = ("file", "reason")
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -34,7 +38,7 @@ class Progress:
 
 def failures_path(output: Path) -> Path:
     """Returns where the unreadable images of an output file are listed."""
-    return output.with_name(output.name + ".failures.csv")
+    return output.with_name(output.name + FAILURES_SUFFIX)
 
 
 def refuse_in_the_way(output: Path, resume: bool) -> None:
@@ -231,7 +235,7 @@ class IdentificationFile:
             return
         if self._failure_stream is None:
             self._failure_stream = failures_path(self.output).open("wb")
-            self._failure_stream.write(csv_text([("file", "reason")]).encode())
+            self._failure_stream.write(csv_text([FAILURE_COLUMNS]).encode())
         self._failure_stream.write(csv_text(rows).encode())
         self._failure_stream.flush()
         self.failures += rows

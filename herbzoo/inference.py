@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from herbzoo.build import LoadedRun, choose_device, image_spec_of, load_run, place
-from herbzoo.data.batches import UNKNOWN, ImageRows
 from herbzoo.data.inputs import collect_images
 from herbzoo.data.records import COLUMNS, Collection, SpecimenRecord
 from herbzoo.data.transforms import Letterbox
-from herbzoo.errors import HerbzooError, ImageError
+from herbzoo.embedder import EmbeddedBatch, Embedder, choose_dtype, suitable_batch
+from herbzoo.errors import HerbzooError
 from herbzoo.identification import CandidateRanking, Identification, PromisedRanking
+from herbzoo.image_batches import AUTO, Failure, core_count, image_batches, worker_count
+from herbzoo.specimen_means import SpecimenMeans, specimen_numbers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     ImageInput = str | Path | Image | Collection | Iterable[str | Path | Image]
-
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-AUTO = -1
-"""As a number of workers: as many as suit the images and the machine."""
-MOST_WORKERS = 4
-HANDFUL = 16
-"""Up to so many images, starting worker processes costs more than they save."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An image that could not be read."""
-
-    row: int
-    """Position in the collection."""
-    key: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -75,12 +58,14 @@ class Identifier:
 
     def __init__(self, run: LoadedRun, device: torch.device | str = "auto", dtype: str = "auto"):
         self.device = choose_device(str(device))
-        self.dtype = _choose_dtype(dtype, self.device)
+        self.dtype = choose_dtype(dtype, self.device)
         self.model = place(run.model, self.device).eval()
         self.taxonomy = self.known = run.taxonomy
         """The classes; those it was trained on stay `known` when it is aimed at others."""
         self.source = run.source
         """The folder or Hub id the model was loaded from."""
+        self.revision = run.revision
+        """The commit on the Hub it was fetched at; '' for a folder."""
         self.calibration = run.calibration
         self.letterbox = Letterbox(image_spec_of(run.processor))
         """What makes images into what the model sees."""
@@ -155,10 +140,10 @@ class Identifier:
             batch_size: images that go through the model together.
             workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
         """
-        specimens = _specimens(collection, by_specimen)
+        specimens = specimen_numbers(collection, by_specimen)
         order = np.argsort(specimens, kind="stable")
         ordered = collection.select(order) if by_specimen else collection
-        averaging = _Averaging(np.sort(specimens))
+        averaging = SpecimenMeans(np.sort(specimens))
         keys: list[str] = ordered.frame["image"].tolist()
         for batch in self.scored(ordered, batch_size, workers):
             probabilities = torch.softmax(batch.logits / self.temperature, dim=1).numpy()
@@ -205,27 +190,49 @@ class Identifier:
             batch_size: rows in a batch, less those that cannot be read.
             workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
         """
-        loader = DataLoader(
-            _ReadableRows(collection, self.letterbox),
-            batch_size=batch_size,
-            num_workers=_worker_count(workers, len(collection)),
-            collate_fn=_collate,
+        for batch in image_batches(
+            collection,
+            self.letterbox,
+            batch_size,
+            worker_count(workers, len(collection)),
+            pin_memory=self.device.type == "cuda",
+        ):
+            logits, embeddings = self._score(batch.pixels)
+            yield ScoredBatch(batch.rows, logits, embeddings, batch.failures)
+
+    def embedded(
+        self, collection: Collection, batch_size: int = 0, workers: int = AUTO
+    ) -> Iterator[EmbeddedBatch]:
+        """Embeds a collection, in order, without running the head; faster than `scored`.
+
+        An unreadable image does not end it.
+
+        Args:
+            collection: its names are not looked at.
+            batch_size: rows in a batch, less those that cannot be read; 0 for what suits the
+                device.
+            workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
+        """
+        embed = Embedder(self.model.eval(), self.letterbox, self.device, self.dtype)
+        batches = image_batches(
+            collection,
+            self.letterbox,
+            batch_size or suitable_batch(self.device.type, self.letterbox.spec),
+            worker_count(workers, len(collection), core_count()),
+            fingerprinted=True,
             pin_memory=self.device.type == "cuda",
         )
-        for batch in loader:
-            logits, embeddings = self._score(batch["pixels"])
-            yield ScoredBatch(
-                np.array(batch["rows"], dtype=np.int64), logits, embeddings, batch["failures"]
-            )
+        return embed.over(batches)
 
     @torch.no_grad()  # inference mode would forbid training anything on the embeddings later
     def _score(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps `[B, 3, H, W]` to logits and embeddings; of no images makes none."""
+        """Maps uint8 `[B, 3, H, W]` to logits and embeddings; of no images makes none."""
         model = self.model.eval()
         if not len(pixels):
             width = model.neck.out_features
             return torch.empty(0, len(self.taxonomy)), torch.empty(0, width)
-        placed = pixels.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        normal = self.letterbox.normalise(pixels.to(self.device, non_blocking=True))
+        placed = normal.contiguous(memory_format=torch.channels_last)
         halved = self.dtype is not torch.float32
         try:
             with torch.autocast(self.device.type, dtype=self.dtype, enabled=halved):
@@ -240,106 +247,6 @@ class Identifier:
             ) from error
 
 
-class _ReadableRows(Dataset[tuple[int, Tensor | str, str]]):
-    """Rows that come as pixels or, where the image cannot be read, as the reason."""
-
-    def __init__(self, collection: Collection, letterbox: Letterbox) -> None:
-        unlabelled = np.full(len(collection), UNKNOWN)
-        self._rows = ImageRows(collection, letterbox, unlabelled)
-        self._keys: list[str] = collection.frame["image"].tolist()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, row: int) -> tuple[int, Tensor | str, str]:
-        try:
-            return row, self._rows[row]["pixel_values"], self._keys[row]
-        except ImageError as error:
-            return row, str(error).removeprefix(f"{self._keys[row]}: "), self._keys[row]
-
-
-def _collate(items: list[tuple[int, Tensor | str, str]]) -> dict[str, Any]:
-    readable = [(row, pixels) for row, pixels, _ in items if isinstance(pixels, Tensor)]
-    return {
-        "rows": [row for row, _ in readable],
-        "pixels": torch.stack([pixels for _, pixels in readable]) if readable else torch.empty(0),
-        "failures": tuple(
-            Failure(row, key, reason) for row, reason, key in items if isinstance(reason, str)
-        ),
-    }
-
-
-@dataclass
-class _Averaging:
-    """Averages probabilities over the rows of a specimen, which come one after the other.
-
-    Holds the sum of one unfinished specimen and nothing else from one batch to the next.
-    """
-
-    specimens: np.ndarray
-    """Number of the specimen of each row, ascending."""
-    _rows: list[int] = field(default_factory=list)
-    _sum: np.ndarray | None = None
-
-    def take(
-        self, rows: np.ndarray, probabilities: np.ndarray, end: int
-    ) -> tuple[list[list[int]], np.ndarray]:
-        """Adds rows `[B]` with probabilities `[B, C]`; every row before `end` has been seen.
-
-        Returns:
-            The rows of the specimens that are finished, and their means `[specimens, C]`.
-        """
-        finished: list[list[int]] = []
-        means: list[np.ndarray] = []
-
-        def finish() -> None:
-            if self._sum is not None:
-                finished.append(self._rows)
-                means.append(self._sum / len(self._rows))
-            self._rows, self._sum = [], None
-
-        for row, probability in zip(rows.tolist(), probabilities, strict=True):
-            if self._rows and self.specimens[self._rows[0]] != self.specimens[row]:
-                finish()
-            self._rows.append(row)
-            own = probability.astype(np.float64)
-            self._sum = own if self._sum is None else self._sum + own
-        ends_here = end == len(self.specimens) or (
-            self._rows and self.specimens[end] != self.specimens[self._rows[0]]
-        )
-        if ends_here:
-            finish()
-        return finished, np.array(means).reshape(len(means), probabilities.shape[1])
-
-
-def _specimens(collection: Collection, by_specimen: bool) -> np.ndarray:
-    """Numbers the specimen of each row by its first row; every image its own unless asked."""
-    rows = np.arange(len(collection))
-    if not by_specimen:
-        return rows
-    first: dict[str, int] = {}
-    ids = collection.column("occurrenceID").tolist()
-    return np.array(
-        [first.setdefault(name, row) if name else row for row, name in enumerate(ids)],
-        dtype=np.int64,
-    )
-
-
 def _records(collection: Collection, rows: list[int]) -> list[SpecimenRecord]:
     chosen = collection.frame[list(COLUMNS)].iloc[rows]
     return [SpecimenRecord(*values) for values in chosen.itertuples(index=False, name=None)]
-
-
-def _worker_count(asked: int, images: int) -> int:
-    if asked >= 0:
-        return asked
-    return 0 if images <= HANDFUL else min(os.cpu_count() or 1, MOST_WORKERS)
-
-
-def _choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted not in DTYPES:
-        raise HerbzooError(f"there is no dtype {wanted!r}; there are {', '.join(DTYPES)}")
-    if wanted != "auto":
-        return getattr(torch, wanted)
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if native else torch.float32

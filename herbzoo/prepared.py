@@ -16,9 +16,9 @@ from herbzoo.data.records import Collection
 from herbzoo.data.sampling import check_sampling
 from herbzoo.data.splits import Split
 from herbzoo.data.transforms import Augment, Letterbox, Reframe
+from herbzoo.embedder import DTYPES
 from herbzoo.errors import HerbzooError
 from herbzoo.features import frozen_features
-from herbzoo.inference import DTYPES
 from herbzoo.modeling.modeling_herbzoo import HerbForImageClassification
 from herbzoo.recipe import Recipe
 from herbzoo.taxonomy import Taxonomy

@@ -23,7 +23,8 @@ from herbzoo.errors import DataError, RunError
 from herbzoo.hub.card_yaml import FILE_NAME as STATED_FILE
 from herbzoo.hub.cards import renew_card
 from herbzoo.hub.training_facts import FILE_NAME as TRAINING_FILE
-from herbzoo.inference import AUTO, Identifier, ScoredBatch
+from herbzoo.image_batches import AUTO
+from herbzoo.inference import Identifier, ScoredBatch
 from herbzoo.interfaces import Extensible
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.run_folder import RunFolder

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from herbzoo.data.readers import open_collection
 from herbzoo.errors import DataError, HerbzooError, RunError
 from herbzoo.evaluation.submission import category_ids, open_challenge, write_submission
-from herbzoo.inference import Failure, Identifier, ScoredBatch
+from herbzoo.image_batches import Failure
+from herbzoo.inference import Identifier, ScoredBatch
 from herbzoo.taxonomy import NameTableFacts, Taxonomy
 
 TESTS_2022 = [

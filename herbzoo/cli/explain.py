@@ -57,7 +57,8 @@ def explain(
     from herbzoo.data.zones import find_zones
     from herbzoo.explanations.explainer import Explainer, class_of
     from herbzoo.explanations.figure import write_figure
-    from herbzoo.inference import Failure, Identifier
+    from herbzoo.image_batches import Failure
+    from herbzoo.inference import Identifier
 
     quiet_loading()
     collection = collect_images(images)

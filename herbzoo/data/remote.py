@@ -161,7 +161,7 @@ class RemoteImages:
     def _fetch(self, key: str, size: int | None, cache: ImageCache) -> Kept:
         pace = Pace(cache.folder.parent / "hosts", self.rate)
         web = Web(self.hosts, pace, self.trusted, backoff=self.backoff)
-        content, bounded = _Download(web, size).follow(key)
+        content, bounded = Download(web, size).follow(key)
         if content[:64].lstrip()[:1] == b"<" and b"<html" in content[:2000].lower():
             raise ImageError(f"{key}: the host sent a web page, not an image")
         box = None if size is None else (size, size)
@@ -175,14 +175,20 @@ def _find(key: str) -> Kept | Missing | None:
 
 
 @dataclass(frozen=True)
-class _Download:
-    """One image from its link, at a size where that can be had."""
+class Download:
+    """One image from its link, at a size where that can be had; nothing is kept."""
 
     web: Web
     size: int | None
+    """Pixels of the longer side that suffice; `None` asks for the whole file."""
 
     def follow(self, url: str) -> tuple[bytes, bool]:
-        """Returns the image, and whether its size was bounded by the request."""
+        """Returns the image, and whether its size was bounded by the request.
+
+        Raises:
+            FetchError: if it cannot be had.
+            ImageError: if the link leads to a document without an image.
+        """
         service = iiif.service_of(url)
         if service and self.size is not None:
             return self._of_service(service, url)

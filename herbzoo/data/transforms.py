@@ -49,8 +49,8 @@ class Letterbox:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Maps uint8 `[..., 3, H, W]` to normalised float32."""
-        mean = torch.tensor(self.spec.mean).view(3, 1, 1)
-        std = torch.tensor(self.spec.std).view(3, 1, 1)
+        mean = torch.tensor(self.spec.mean, device=pixels.device).view(3, 1, 1)
+        std = torch.tensor(self.spec.std, device=pixels.device).view(3, 1, 1)
         return (pixels.float() / 255 - mean) / std
 
 

@@ -64,7 +64,7 @@ def looked(
     """
     from herbzoo.explanations.explainer import Explainer
     from herbzoo.explanations.figure import write_figure
-    from herbzoo.inference import Failure
+    from herbzoo.image_batches import Failure
 
     for old in folder.glob(FILES):
         old.unlink()

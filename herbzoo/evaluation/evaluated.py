@@ -17,7 +17,8 @@ from herbzoo.evaluation.ranking import ScoreAccumulator
 from herbzoo.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    from herbzoo.inference import Failure, Identifier, ScoredBatch
+    from herbzoo.image_batches import Failure
+    from herbzoo.inference import Identifier, ScoredBatch
 
 logger = logging.getLogger(__name__)
 

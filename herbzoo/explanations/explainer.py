@@ -35,7 +35,8 @@ from herbzoo.data.transforms import fit_inside
 from herbzoo.errors import DataError, HerbzooError, ImageError, RunError
 from herbzoo.explanations.explanation import Explanation
 from herbzoo.explanations.spatial_map import SpatialMap, find_spatial_map
-from herbzoo.inference import AUTO, Failure, Identifier
+from herbzoo.image_batches import AUTO, Failure
+from herbzoo.inference import Identifier
 from herbzoo.taxonomy import Taxonomy
 
 if TYPE_CHECKING:

@@ -66,7 +66,9 @@ def explanation_figure(explanation: Explanation, zones: Sequence[Zone] = ()) -> 
             (left / wide_figure, _FOOT / high_figure, wide / wide_figure, high / high_figure)
         )
         axis.axis("off")
-        axis.imshow(_over(explanation) if number else np.asarray(explanation.image), aspect="auto")
+        axis.imshow(
+            overlay(explanation) if number else np.asarray(explanation.image), aspect="auto"
+        )
         _outline(axis, zones, thin=bool(number))
     _head(figure, explanation, high_figure)
     _foot(figure, explanation, zones, (wide_figure, high_figure))
@@ -95,7 +97,7 @@ def in_words(explanation: Explanation, zones: Sequence[Zone]) -> str:
     )
 
 
-def _over(explanation: Explanation) -> np.ndarray:
+def overlay(explanation: Explanation) -> np.ndarray:
     """Returns the map's colours `[H, W, 3]`, darkened by what is dark in the image."""
     import matplotlib
 

@@ -10,15 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from herbzoo.data.images import is_image_path
+from herbzoo.data.images import is_image_path, reason_of
 from herbzoo.data.readers import arrow, classes, dwca, kaggle, layouts, listed, plantclef, shards
 from herbzoo.data.readers.archives import ARCHIVE_SUFFIXES, is_archive_path, open_archive
 from herbzoo.data.readers.dwca_tables import has_links
 from herbzoo.data.readers.folders import FolderTree
 from herbzoo.data.readers.reading import Reading
+from herbzoo.data.readers.storage_tree import StorageTree
 from herbzoo.data.readers.streaming import open_stream
 from herbzoo.data.readers.tables import TABLE_SUFFIXES, is_table_path
 from herbzoo.data.records import SIDECAR, Collection
+from herbzoo.data.storage import filesystem, is_url
 from herbzoo.errors import DataError
 
 __all__ = ["open_collection", "open_images"]
@@ -51,6 +53,8 @@ def open_collection(
     - PlantCLEF in its course layout: images in folders of class numbers, named by `list/*.txt`;
     - a zip or tar of any of these, read without extracting it;
     - a folder of Parquet files that hold the images, such as `herbzoo data convert` writes;
+    - the URL of a folder or table on object storage (`s3://bucket/folder`), or on any other storage
+      for which fsspec is set up;
     - a folder written by `save_to_disk` of the datasets library, or the id `org/name` of a data set
       on the Hub;
     - `synthetic`, or with settings `synthetic:species=30,seed=1,images_per_species=20`.
@@ -73,17 +77,22 @@ def open_collection(
     return _open(data, Reading(name_column=name_column, skip_bad=skip_bad), streaming)
 
 
-def open_images(data: str | Path) -> Collection:
+def open_images(data: str | Path, *, named_by_folders: bool = False) -> Collection:
     """Opens images to be identified, whose names need not be known.
 
     Takes what `open_collection` takes, one image file, and a folder or archive with images at any
-    depth. `scientificName` is empty where a table does not give it; names of folders are not taken
-    for names of species. An image that a table names and that is not there fails when opened.
+    depth. `scientificName` is empty where a table does not give it. An image that a table names and
+    that is not there fails when opened.
+
+    Args:
+        data: what to open.
+        named_by_folders: take names of folders for names of species where they are laid out so.
 
     Raises:
         DataError: if there is nothing there, or no image in it.
     """
-    return _open(data, Reading(names_required=False), False)
+    reading = Reading(names_required=False, named_by_folders=named_by_folders)
+    return _open(data, reading, False)
 
 
 def _open(data: str | Path, reading: Reading, streaming: bool) -> Collection:
@@ -104,6 +113,8 @@ def _opened(text: str, reading: Reading, streaming: bool) -> Collection:
         )
     if drawn:
         return _synthetic(text)
+    if is_url(text):
+        return _open_url(text, reading)
     if text and path.is_dir():
         return _open_folder(path, text, reading)
     if path.is_file():
@@ -114,6 +125,27 @@ def _opened(text: str, reading: Reading, streaming: bool) -> Collection:
         f"there is no file or folder {text!r}; give a folder, a table, an archive, a Hub id "
         f"(org/name) or {SYNTHETIC!r}"
     )
+
+
+def _open_url(url: str, reading: Reading) -> Collection:
+    storage = filesystem(url)
+    if "file" in storage.protocol:  # links that lead out of a folder are refused there
+        return _opened(storage._strip_protocol(url), reading, False)
+    root = url.rstrip("/")
+    try:
+        is_folder = storage.info(root)["type"] == "directory"
+    except FileNotFoundError as error:
+        raise DataError(f"there is nothing at {url}") from error
+    except Exception as error:  # each storage has its own kinds
+        raise DataError(f"{url} cannot be reached ({reason_of(error)})") from error
+    if is_folder:
+        return _read(StorageTree(root), reading)
+    folder, _, table = root.rpartition("/")
+    if not is_table_path(table):
+        raise DataError(f"{url} is no folder and no table ({', '.join(TABLE_SUFFIXES)})")
+    tree = StorageTree(folder)
+    module = dwca.read_table if has_links(tree, table) else listed.read_named
+    return module(tree, table, reading)
 
 
 def _open_hub(repo_id: str, reading: Reading, streaming: bool) -> Collection:

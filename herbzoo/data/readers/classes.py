@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -35,7 +36,12 @@ def read(tree: FileTree, reading: Reading) -> Collection:
     if reading.name_column is not None:
         column = reading.name_column
         raise DataError(f"{tree.name} has no table, so there is no column {column!r} in it")
-    return _read_class_folders(tree, reading) if reading.names_required else _read_loose(tree)
+    if reading.names_required:
+        return _read_class_folders(tree, reading)
+    if reading.named_by_folders:
+        with suppress(DataError):  # the folders are others than those of species
+            return _read_class_folders(tree, reading)
+    return _read_loose(tree)
 
 
 def _read_class_folders(tree: FileTree, reading: Reading) -> Collection:

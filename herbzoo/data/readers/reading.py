@@ -17,6 +17,8 @@ class Reading:
     """The column of names, in place of those that are tried."""
     names_required: bool = True
     """Whether a row without a name is of no use, and a missing image an error."""
+    named_by_folders: bool = False
+    """Where names are not required, take those of folders all the same, if these are of species."""
     skip_bad: bool = False
     """Leave bad rows out and list them, instead of refusing the whole."""
     skipped: list[Skipped] = field(default_factory=list)
