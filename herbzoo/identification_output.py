@@ -147,6 +147,8 @@ class DarwinCoreFormat:
     rank: str
     calibrated: bool = False
     """Whether scores are probabilities of a calibrated model."""
+    scores: str = ""
+    """What the scores are, if they are not the model's own."""
     rows: int = 1
 
     columns = (
@@ -178,13 +180,16 @@ class DarwinCoreFormat:
         best = identification.best
         images = len(identification.files)
         over = f", mean over {images} images" if images > 1 else ""
+        calibrated = f"softmax, {'' if self.calibrated else 'un'}calibrated"
+        if self.scores:
+            calibrated = f"{self.scores}, uncalibrated"
         row = (
             *subject_of(identification),
             *_taxon(best),
             self.maker,
             datetime.now(UTC).isoformat(timespec="seconds"),
             "PredictedByMachine",
-            f"score {_score(best)} (softmax, {'' if self.calibrated else 'un'}calibrated{over})",
+            f"score {_score(best)} ({calibrated}{over})",
         )
         return csv_text([row])
 

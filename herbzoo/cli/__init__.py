@@ -19,10 +19,12 @@ from herbzoo.cli import (
     compare,
     data,
     demo,
+    embed,
     evaluate,
     explain,
     export,
     identify,
+    index,
     plugin,
     prototypes,
     push,
@@ -53,6 +55,7 @@ app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(card.card)
 app.command()(identify.identify)
+app.command()(embed.embed)
 app.command()(explain.explain)
 app.command()(export.export)
 app.command()(prototypes.prototypes)
@@ -61,6 +64,7 @@ app.command()(push.push)
 app.command()(space.space)
 app.command()(demo.demo)
 app.add_typer(data.app, name="data")
+app.add_typer(index.app, name="index")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(taxonomy.app, name="taxonomy")
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from herbzoo.cli.answers import (
+    Form,
+    Screen,
+    form_of,
+    open_file,
+    output_format,
+    refuse_early,
+    report_failures,
+)
 from herbzoo.cli.train import Device, Dtype, Workers
-from herbzoo.errors import DataError, HerbzooError
+from herbzoo.errors import HerbzooError
 
 if TYPE_CHECKING:
-    from herbzoo.data.records import Collection
     from herbzoo.data.taxa_list import TaxaList
-    from herbzoo.identification import CandidateRanking, Identification, PromisedRanking
     from herbzoo.identification_file import IdentificationFile
-    from herbzoo.identification_output import OutputFormat, ResumableFormat
     from herbzoo.inference import Identifier
-
-Form = Literal["table", "csv", "json", "dwc"]
-_SUFFIXES: dict[str, Form] = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".txt": "table"}
 
 
 def identify(
@@ -79,8 +80,8 @@ def identify(
 
     For example: herbzoo identify runs/leaves sheets/ --by-specimen --output names.csv
     """
-    form = form or _form_of(output)
-    _check(output, resume, form)
+    form = form or form_of(output)
+    refuse_early(output, resume, form)
     if precision is not None and rank not in (None, "species"):
         raise HerbzooError("--precision chooses the rank by itself: leave out --rank")
     if precision is not None and taxa is not None:
@@ -92,7 +93,6 @@ def identify(
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.data.inputs import collect_images
     from herbzoo.data.taxa_list import read_taxa
-    from herbzoo.identification_file import failures_path
     from herbzoo.inference import Identifier
 
     quiet_loading()
@@ -105,11 +105,11 @@ def identify(
         answered, among = _aim(identifier, taxa_list, rank)
         maker = f"{maker} among {among}"
     ranking = identifier.ranking(answered, 1 if form == "dwc" else top_k, precision)
-    writing = _format(form, maker, ranking, collection, identifier.calibration is not None)
-    sink: _Screen | IdentificationFile = _Screen(writing)
+    writing = output_format(form, maker, ranking, collection, identifier.calibration is not None)
+    sink: Screen | IdentificationFile = Screen(writing)
     rest, identified = collection, 0
     if output is not None:
-        sink, rest, identified = _file(output, writing, resume, collection, by_specimen)
+        sink, rest, identified = open_file(output, writing, resume, collection, by_specimen)
     # On a terminal the answers themselves are the progress.
     silent = output is None and sys.stdout.isatty()
     with image_progress("identifying", len(rest), silent) as advance, sink:
@@ -119,29 +119,7 @@ def identify(
             sink.add(batch)
             identified += sum(not found.problem for found in batch)
             advance(sum(len(found.files) for found in batch))
-    if not identified:
-        first = ": ".join(sink.failures[0])
-        raise DataError(f"none of the {len(collection):,} images can be read; the first: {first}")
-    if sink.failures:
-        listed = "" if output is None else f", listed in {failures_path(output)}"
-        share = f"{len(sink.failures):,} of {len(collection):,} images"
-        typer.echo(f"{share} could not be read{listed}", err=True)
-
-
-def _form_of(output: Path | None) -> Form:
-    return "table" if output is None else _SUFFIXES.get(output.suffix.lower(), "csv")
-
-
-def _check(output: Path | None, resume: bool, form: Form) -> None:
-    """Refuses what cannot work, before anything is loaded."""
-    from herbzoo.identification_file import refuse_in_the_way
-
-    if output is not None:
-        refuse_in_the_way(output, resume)
-    if resume and output is None:
-        raise HerbzooError("--resume goes on with a file: give its --output too")
-    if resume and form == "table":
-        raise HerbzooError("a table cannot be resumed: give --format csv, json or dwc")
+    report_failures(sink.failures, len(collection), identified, output)
 
 
 def _aim(identifier: Identifier, listed: TaxaList, rank: str | None) -> tuple[str, str]:
@@ -153,72 +131,3 @@ def _aim(identifier: Identifier, listed: TaxaList, rank: str | None) -> tuple[st
         typer.echo(note, err=True)
     taxonomy = identifier.taxonomy
     return rank_asked(taxonomy, rank), f"{len(taxonomy)} taxa ({digest_of(taxonomy)})"
-
-
-def _format(
-    form: Form,
-    maker: str,
-    ranking: CandidateRanking | PromisedRanking,
-    collection: Collection,
-    calibrated: bool,
-) -> OutputFormat:
-    from herbzoo import __version__
-    from herbzoo.identification_output import CsvFormat, DarwinCoreFormat, JsonFormat, TableFormat
-
-    if form == "csv":
-        with_occurrences = bool((collection.column("occurrenceID") != "").any())
-        return CsvFormat(maker, ranking.rank, ranking.length, with_occurrences)
-    if form == "json":
-        return JsonFormat(maker, ranking.rank, ranking.length)
-    if form == "dwc":
-        return DarwinCoreFormat(f"herbzoo {__version__} {maker}", ranking.rank, calibrated)
-    return TableFormat()
-
-
-def _file(
-    output: Path, writing: OutputFormat, resume: bool, collection: Collection, by_specimen: bool
-) -> tuple[IdentificationFile, Collection, int]:
-    """Returns the file to write, the images that it lacks, and how many answers it has."""
-    from herbzoo.identification_file import (
-        IdentificationFile,
-        read_failures,
-        read_progress,
-        remaining,
-    )
-    from herbzoo.identification_output import printable
-
-    if not resume:
-        return IdentificationFile(output, writing), collection, 0
-    progress = read_progress(output, cast("ResumableFormat", writing))
-    rest = remaining(output, progress, collection, by_specimen)
-    retried = {printable(key) for key in rest.frame["image"]}
-    kept = [failure for failure in read_failures(output) if failure[0] not in retried]
-    done = len(progress.subjects)
-    typer.echo(f"{output} has {done:,} answers; {len(rest):,} images are left", err=True)
-    return IdentificationFile(output, writing, progress.end, kept), rest, done
-
-
-@dataclass
-class _Screen:
-    """Answers to stdout, unreadable images to stderr: an `IdentificationFile` without a file."""
-
-    form: OutputFormat
-    failures: list[tuple[str, str]] = field(default_factory=list)
-
-    def __enter__(self) -> _Screen:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a name may hold what a terminal cannot show
-            sys.stdout.reconfigure(errors="backslashreplace")
-        sys.stdout.write(self.form.header())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def add(self, batch: list[Identification]) -> None:
-        for found in batch:
-            if found.problem:
-                self.failures.append((found.record.image, found.problem))
-                typer.echo(f"{found.record.image}: {found.problem}", err=True)
-            else:
-                sys.stdout.write(self.form.text(found))
-        sys.stdout.flush()
