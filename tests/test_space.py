@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from loopback_hub import Fault
-from tiny import save_run, tiny_model
+from served_demo import indexed
+from tiny import coloured_leaves, save_run, tiny_model
 
 from herbzoo.errors import HerbzooError
 from herbzoo.hub.refusals import HubError
 from herbzoo.hub.space import push_space, write_space
+from herbzoo.index import SpecimenIndex
 
 pytest_plugins = ["hub_fixtures"]
 
@@ -75,6 +77,38 @@ def test_the_app_of_a_space_starts_the_demo_of_its_model(tmp_path, monkeypatch):
     runpy.run_path(str(folder / "app.py"), run_name="__main__")
     assert started == [str(run)]
     assert "herbzoo[demo,offline]==" in (folder / "requirements.txt").read_text()
+
+
+def test_a_space_takes_the_index_of_its_model_along(tmp_path, monkeypatch):
+    import herbzoo.demo.app
+
+    run = save_run(tmp_path / "a_run", *tiny_model(head="softmax"))
+    index = indexed(run, coloured_leaves(tmp_path / "leaves", 1), tmp_path / "sheets")
+    folder = tmp_path / "space"
+    write_space(str(run), folder, index=index)
+    started = []
+    monkeypatch.setattr(herbzoo.demo.app, "launch", lambda model, **how: started.append(how))
+    runpy.run_path(str(folder / "app.py"), run_name="__main__")
+    assert len(SpecimenIndex.open(started[0]["index"])) == 3
+    assert "herbzoo[demo,offline,search]==" in (folder / "requirements.txt").read_text()
+    with pytest.raises(HerbzooError, match="no folder here"):
+        write_space(str(run), tmp_path / "other", index=tmp_path / "none")
+
+
+def pushed(model: str, repo_id: str, index: Path | None) -> list[str]:
+    from huggingface_hub import HfApi
+
+    push_space(model, repo_id, index=index)
+    return HfApi().list_repo_files(repo_id, repo_type="space")
+
+
+def test_a_space_is_pushed_with_its_index_and_later_without(member, hub, arcface, runs, tmp_path):
+    index = indexed(runs["main"], coloured_leaves(tmp_path / "leaves", 1), tmp_path / "sheets")
+    files = member(pushed, arcface, "org/leaves-search", index)
+    sent = {f"index/{path.relative_to(index)}" for path in index.rglob("*") if path.is_file()}
+    assert sent and sent <= set(files)
+    files = member(pushed, arcface, "org/leaves-search", None)
+    assert not [name for name in files if name.startswith("index/")] and "app.py" in files
 
 
 def test_a_folder_that_holds_something_is_not_written_to(tmp_path):

@@ -21,6 +21,9 @@ def space(
         Path | None, typer.Option(help="Write the files of the Space to this new folder.")
     ] = None,
     title: Annotated[str, typer.Option(help="Shown on its page.")] = "",
+    index: Annotated[
+        Path | None, typer.Option(help="Folder of a specimen index of RUN, to go with the Space.")
+    ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="If the Space is new, show it to members only.")
     ] = False,
@@ -37,7 +40,7 @@ def space(
     from herbzoo.hub.space import push_space, write_space
 
     if output is not None:
-        write_space(run, output, title)
+        write_space(run, output, title, index)
         typer.echo(f"wrote {output}", err=True)
     if push:
-        typer.echo(push_space(run, push, title, private))
+        typer.echo(push_space(run, push, title, private, index))

@@ -1,58 +1,94 @@
-"""What the demo says of an image, as HTML."""
+"""What the demo says of a picture, as HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from html import escape
 
-from herbzoo.identification import Candidate
+from herbzoo.demo.model import Answer
+from herbzoo.demo.wording import candidate_html, count, meter_html, notes_html, percent
+from herbzoo.identification import UNKNOWN, Candidate
 
-STYLE = """
-.herb-answers { width: 100%; border-collapse: collapse; }
-.herb-answers caption { text-align: left; font-weight: 600; padding: .6rem 0 .2rem; }
-.herb-answers th { font-weight: normal; text-align: left; padding: .25rem .5rem .25rem 0; }
-.herb-answers td { padding: .25rem 0; white-space: nowrap; text-align: right; }
-.herb-answers tr { border-top: 1px solid var(--border-color-primary); }
-.herb-author { color: var(--body-text-color-subdued); }
-.herb-answers meter { width: 6rem; vertical-align: middle; margin-right: .4rem; }
-"""
-_ITALIC = ("species", "genus")
+_UNDER = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
+_HEADINGS = {"species": "Species", "genus": "Genus", "family": "Family"}
 
 
-def answers_html(by_rank: Mapping[str, Iterable[Candidate]], calibrated: bool) -> str:
-    """Returns a table for each rank, best candidates first.
-
-    Args:
-        by_rank: candidates of an image under `species`, `genus`, `family`.
-        calibrated: whether scores are near the probability of being right.
-    """
-    tables = [
-        f'<table class="herb-answers"><caption>{escape(rank.capitalize())}</caption>'
-        + "".join(map(_row, candidates))
-        + "</table>"
-        for rank, candidates in by_rank.items()
+def answer_html(answer: Answer) -> str:
+    """Returns the answer, then the candidates at every rank, best first."""
+    parts = [_verdict(answer)]
+    parts += [
+        ranking_html(_HEADINGS[rank], rank, candidates)
+        for rank, candidates in answer.by_rank.items()
     ]
-    note = (
-        "Scores are calibrated: of the answers with 80%, about 80% are right for images like "
-        "those the model was calibrated on."
-        if calibrated
-        else "Scores are not calibrated: take them for an order, not for a chance of being right."
+    notes = answer.among.notes if answer.among is not None else ()
+    parts += [_meaning(answer), notes_html(notes)]
+    return f'<section class="hz-answer">{"".join(parts)}</section>'
+
+
+def _verdict(answer: Answer) -> str:
+    best = answer.best
+    if best.taxonRank == UNKNOWN:
+        first = next(iter(answer.by_rank.values()))[0]
+        return (
+            '<header class="hz-verdict hz-unknown"><p class="hz-kicker">Unknown</p>'
+            '<p class="hz-name">Not named</p>'
+            f"<p>No species, genus or family is sure enough for "
+            f"{escape(percent(answer.precision or 0))} right answers. The likeliest is "
+            f"{candidate_html(first)}, with {escape(percent(first.score))}.</p></header>"
+        )
+    place = _UNDER.join(
+        part
+        for part in (
+            escape(best.family) if best.taxonRank != "family" else "",
+            f"<em>{escape(best.genus)}</em>" if best.taxonRank == "species" and best.genus else "",
+        )
+        if part
     )
-    return "".join(tables) + f"<p>{note}</p>"
+    kicker = {"species": "Species", "genus": "Genus only", "family": "Family only"}
+    said = kicker[best.taxonRank] if answer.promised is not None else "Best guess"
+    sure = "confidence" if answer.calibrated else "score"
+    return (
+        f'<header class="hz-verdict"><p class="hz-kicker">{said}</p>'
+        f'<p class="hz-name">{candidate_html(best)}</p>'
+        f'<p class="hz-place">{place}</p>'
+        f'<p class="hz-sure">{meter_html(best.score)}<span>{sure}</span></p></header>'
+    )
 
 
-def problem_html(problem: str) -> str:
-    """Returns why there is no answer."""
-    return f'<p role="alert"><strong>No answer.</strong> {escape(problem)}</p>'
+def ranking_html(heading: str, rank: str, candidates: Iterable[Candidate]) -> str:
+    """Returns candidates of one rank as a table, in their order."""
+    rows = "".join(
+        f'<tr><th scope="row">{candidate_html(candidate)}</th>'
+        f"<td>{meter_html(candidate.score)}</td></tr>"
+        for candidate in candidates
+    )
+    return (
+        f'<table class="hz-ranking hz-{rank}"><caption>{heading}</caption>'
+        f"<tbody>{rows}</tbody></table>"
+    )
 
 
-def _row(candidate: Candidate) -> str:
-    name = escape(candidate.scientificName)
-    if candidate.taxonRank in _ITALIC:
-        name = f"<em>{name}</em>"
-    author = escape(candidate.scientificNameAuthorship)
-    if author:
-        name = f'{name} <span class="herb-author">{author}</span>'
-    percent = f"{100 * candidate.score:.1f}&nbsp;%"
-    meter = f'<meter min="0" max="1" value="{candidate.score:.4f}" aria-hidden="true"></meter>'
-    return f'<tr><th scope="row">{name}</th><td>{meter}{percent}</td></tr>'
+def _meaning(answer: Answer) -> str:
+    """Says what the percents mean, and what they do not."""
+    if answer.among is not None:
+        taxa = count(len(answer.among.taxonomy), "taxon", "taxa")
+        text = (
+            f"Scores are shared among the {taxa} of your list: a plant that is not on it still "
+            "gets one of these names."
+        )
+    elif not answer.calibrated:
+        text = (
+            "Scores are not calibrated: take them for an order, not for a chance of being right. "
+            "This model cannot say that it does not know."
+        )
+    elif answer.precision is not None:
+        text = (
+            f"The name goes as deep as {percent(answer.precision)} right answers allow, for images "
+            "like those the model was calibrated on."
+        )
+    else:
+        text = (
+            f"Of the answers with {percent(0.8)} confidence about 80 in 100 are right, for images "
+            "like those the model was calibrated on."
+        )
+    return f'<p class="hz-meaning">{escape(text)}</p>'

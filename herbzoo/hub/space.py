@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +13,19 @@ from herbzoo.hub.permission import check_id, check_metadata, check_owner
 from herbzoo.hub.refusals import HubError, told
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 TEMPLATE = "spaces/herbarium-demo"
 FILES = ("README.md", "app.py", "requirements.txt")
 NO_MODEL, HERBZOO = '"org/name"', "herbzoo[demo,offline]"
 """What the template has in place of the model, and of herbzoo in its version."""
+WITH_INDEX = "herbzoo[demo,offline,search]"
+INDEX = "index"
+"""Where the specimen index of a Space lies, if it has one."""
 TITLE_LENGTH = 60
 
 
-def write_space(run: str, folder: Path, title: str = "") -> None:
+def write_space(run: str, folder: Path, title: str = "", index: Path | None = None) -> None:
     """Writes the files of a Space for a model.
 
     Args:
@@ -29,14 +33,17 @@ def write_space(run: str, folder: Path, title: str = "") -> None:
             runs on this machine only.
         folder: new or empty.
         title: shown on the Space's page; made up of the model's name if empty.
+        index: a specimen index of the model, which is copied into the folder.
 
     Raises:
-        HerbzooError: if the folder holds anything.
+        HerbzooError: if the folder holds anything, or the index is none.
     """
     from huggingface_hub import RepoCard
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise HerbzooError(f"{folder} exists and is not an empty folder: name a new one")
+    if index is not None:
+        _check_index(index)
     template = _template()
     folder.mkdir(parents=True, exist_ok=True)
     here = Path(run).is_dir()
@@ -52,11 +59,16 @@ def write_space(run: str, folder: Path, title: str = "") -> None:
         elif name == "app.py":
             text = text.replace(NO_MODEL, repr(str(Path(run).resolve()) if here else run))
         else:
-            text = text.replace(HERBZOO, f"{HERBZOO}=={__version__}")
+            needed = HERBZOO if index is None else WITH_INDEX
+            text = text.replace(HERBZOO, f"{needed}=={__version__}")
         (folder / name).write_text(text, encoding="utf-8")
+    if index is not None:
+        shutil.copytree(index, folder / INDEX)
 
 
-def push_space(run: str, repo_id: str, title: str = "", private: bool = False) -> str:
+def push_space(
+    run: str, repo_id: str, title: str = "", private: bool = False, index: Path | None = None
+) -> str:
     """Creates a Space that shows a published model, or brings one up to date, in one commit.
 
     Args:
@@ -64,6 +76,7 @@ def push_space(run: str, repo_id: str, title: str = "", private: bool = False) -
         repo_id: of the Space, `organisation/name`.
         title: shown on its page; made up of the model's name if empty.
         private: if the Space is new.
+        index: a specimen index of the model, which goes with the Space.
 
     Returns:
         The address of its page.
@@ -72,7 +85,7 @@ def push_space(run: str, repo_id: str, title: str = "", private: bool = False) -
         RunError: if the model is a folder, which no Space could load.
         HubError: if the Hub refuses, or the Space is there and shows something else.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import HfApi
 
     check_id(repo_id)
     if Path(run).is_dir():
@@ -84,7 +97,7 @@ def push_space(run: str, repo_id: str, title: str = "", private: bool = False) -
     model, _, revision = run.partition("@")
     with tempfile.TemporaryDirectory(prefix="herbzoo-space-") as name:
         folder = Path(name)
-        write_space(run, folder, title)
+        write_space(run, folder, title, index)
         with told(model):
             api.model_info(model, revision=revision or None)
         with told(repo_id):
@@ -96,11 +109,44 @@ def push_space(run: str, repo_id: str, title: str = "", private: bool = False) -
             )
             api.create_commit(
                 repo_id,
-                [CommitOperationAdd(file, folder / file) for file in FILES],
+                _changes(api, repo_id, folder),
                 commit_message=f"Show {run}",
                 repo_type="space",
             )
     return str(page)
+
+
+def _check_index(index: Path) -> None:
+    """Refuses a folder that is no whole index, before it is copied.
+
+    Raises:
+        HerbzooError: if it is none, or the search is not installed here.
+    """
+    from herbzoo.index import SpecimenIndex
+
+    if not index.is_dir():
+        raise HerbzooError(
+            f"{index} is no folder here: a Space takes along the index that `herbzoo index build` "
+            "wrote to a folder"
+        )
+    SpecimenIndex.open(index)
+
+
+def _changes(
+    api: HfApi, repo_id: str, folder: Path
+) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """Returns what makes a Space hold the files of a folder, and no index of before."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    files = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    there = api.list_repo_files(repo_id, repo_type="space")
+    old = [name for name in there if name.startswith(f"{INDEX}/") and name not in files]
+    return [
+        *(CommitOperationAdd(name, path) for name, path in sorted(files.items())),
+        *(CommitOperationDelete(name) for name in old),
+    ]
 
 
 def _check_free(api: HfApi, repo_id: str) -> None:
