@@ -3,11 +3,13 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
 from data_samples import SPECIES_OF, csv_of, refusal, table_folder, write_image, write_images
 
+from herbzoo.data.inputs import collect_images
 from herbzoo.data.readers import open_collection, open_images
 from herbzoo.data.records import COLUMNS, FIELD, HERBARIUM
 from herbzoo.errors import DataError, ImageError
@@ -182,6 +184,16 @@ def test_images_to_identify_need_no_names(tmp_path):
     with pytest.raises(DataError, match="no images"):
         (tmp_path / "empty").mkdir()
         open_images(tmp_path / "empty")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems hold UTF-8 only")
+def test_a_name_that_no_table_can_hold_is_refused_in_one_line(tmp_path):
+    write_images(tmp_path, ["leaf.jpg"])
+    name = os.fsencode(tmp_path) + b"/\xe9rable.jpg"
+    os.rename(tmp_path / "leaf.jpg", name)
+    for given in (tmp_path, os.fsdecode(name)):
+        with pytest.raises(DataError, match="has a name that is not UTF-8: rename it"):
+            collect_images(given)
 
 
 def test_a_collection_survives_pickling(tmp_path):

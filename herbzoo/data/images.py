@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from herbzoo.errors import ImageError
+from herbzoo.errors import DataError, ImageError
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff"}
@@ -53,6 +53,22 @@ def is_image_path(path: str | os.PathLike[str]) -> bool:
     """Tells by its suffix whether a file is taken for an image; hidden files are not."""
     name = os.path.basename(os.fspath(path))
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Refuses a file whose name no table could hold: old archives have names in Latin-1.
+
+    Raises:
+        DataError: if the path is not UTF-8.
+    """
+    name = os.fsencode(path)
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name.decode('utf-8', 'replace')} has a name that is not UTF-8: rename it (the tool "
+            "convmv does so for whole folders)"
+        ) from error
 
 
 def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from herbzoo.data.images import decode, is_image_path
+from herbzoo.data.images import check_name, decode, is_image_path
 from herbzoo.data.readers import open_images
 from herbzoo.data.records import COLUMNS, Collection, ImageSource
 from herbzoo.errors import DataError, ImageError
@@ -103,6 +103,7 @@ def _collections(items: list[str | Path | Image.Image]) -> Iterator[Collection]:
     files: list[str] = []
     for number, item in enumerate(items, start=1):
         if not isinstance(item, Image.Image) and _is_image_file(item):
+            check_name(item)
             files.append(os.fspath(item))
             continue
         if files:

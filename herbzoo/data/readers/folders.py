@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from herbzoo.data.images import decode, is_image_path
+from herbzoo.data.images import check_name, decode, is_image_path
 from herbzoo.errors import DataError, ImageError
 
 if TYPE_CHECKING:
@@ -187,6 +187,8 @@ class FolderTree:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{path}/")
                 else:
+                    if is_image_path(path):
+                        check_name(self.root / path)
                     yield path, entry
 
     def _scan(self, folder: str) -> list[os.DirEntry[str]]:
