@@ -20,7 +20,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 GUIDES = [
     ROOT / "docs" / f"{name}.md"
-    for name in ("data", "training", "evaluation", "publishing", "cards", "loading", "export")
+    for name in (
+        *("data", "training", "evaluation", "zero_shot", "publishing", "cards", "loading"),
+        *("export", "index", "space"),
+    )
 ]
 CONSOLE = re.findall(
     r"^```console\n(.*?)^```",
