@@ -132,6 +132,17 @@ def test_the_closest_sheets_stand_beside_the_picture(opened, flora):
     page.wait_for_selector("#hz-closest .hz-problem")
 
 
+def test_field_photos_are_among_the_closest_sheets_when_they_are_asked_for(opened, flora):
+    page = identified(opened(), flora.picture("field", 1))
+    page.wait_for_selector("#hz-closest .hz-plates")
+    assert "field photo" not in page.inner_text("#hz-closest")
+    page.get_by_text("Search among some of the sheets only").click()
+    page.get_by_label("Field photos too").check()
+    page.wait_for_selector("#hz-closest >> text=field photo")
+    nearest = page.locator("#hz-closest figcaption").nth(1).inner_text()
+    assert "field photo" in nearest and "similarity 100" in re.sub(r"\s", " ", nearest)
+
+
 def test_where_the_model_looked_is_shown_when_it_is_asked(opened, flora):
     page = identified(opened(), flora.picture("sheets", 2))
     page.get_by_role("button", name="Where did the model look?").click()

@@ -60,6 +60,9 @@ class ClosestSheets:
         index.model.check_same(EmbeddingModel.of(model.identifier), "the index")
         self.index = index
         self.model = model
+        kinds = set(index.counts("basisOfRecord"))
+        self.mixed = FIELD in kinds and len(kinds) > 1
+        """Whether there are field photos among the sheets."""
 
     def build(self) -> None:
         """Lays the section out; is called inside the tab."""
@@ -72,16 +75,21 @@ class ClosestSheets:
                 info="By any Darwin Core term of the index; empty for all sheets.",
                 max_length=MOST_FILTER,
             )
+            self.photos = gradio.Checkbox(False, label="Field photos too", visible=self.mixed)
 
     def follow(self, event: Any, seen: gradio.State) -> None:
         """Searches whenever a picture has been looked at, or the filter is changed."""
-        event.then(self._shown, [seen, self.where], self.sheets, **HIDDEN)
+        event.then(self._shown, [seen, self.where, self.photos], self.sheets, **HIDDEN)
 
     def connect(self, seen: gradio.State) -> None:
         """Searches anew when the filter is changed."""
-        self.where.submit(
-            lambda: busy_html("Searching the sheets"), None, self.sheets, **HIDDEN
-        ).then(self._shown, [seen, self.where], self.sheets, **HIDDEN)
+        gradio.on(
+            [self.where.submit, self.photos.input],
+            lambda: busy_html("Searching the sheets"),
+            None,
+            self.sheets,
+            **HIDDEN,
+        ).then(self._shown, [seen, self.where, self.photos], self.sheets, **HIDDEN)
 
     def matches(self, examined: Examined, k: int, where: str = "") -> tuple[Match, ...]:
         """Returns the closest sheets.
@@ -101,9 +109,12 @@ class ClosestSheets:
 
         return NeighbourRanking(self.index, "species", CANDIDATES, where)(examined.embedding)[0]
 
-    def _shown(self, examined: Examined | None, where: str) -> str:
+    def _shown(self, examined: Examined | None, where: str, photos: bool) -> str:
         if examined is None:
             return ""
+        if self.mixed and not photos:
+            sheets = f"basisOfRecord != '{FIELD}'"
+            where = f"({where}) and {sheets}" if where.strip() else sheets
         try:
             found = self.matches(examined, SHEETS, where)
             candidates = self.candidates(examined, where) if found else ()
