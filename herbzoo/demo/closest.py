@@ -28,6 +28,7 @@ from herbzoo.demo.wording import (
 from herbzoo.errors import HerbzooError
 from herbzoo.identification import Candidate
 from herbzoo.index.embedding_table import EmbeddingModel
+from herbzoo.index.filters import narrowed, quoted
 
 if TYPE_CHECKING:
     from herbzoo.index.match import Match
@@ -113,8 +114,7 @@ class ClosestSheets:
         if examined is None:
             return ""
         if self.mixed and not photos:
-            sheets = f"basisOfRecord != '{FIELD}'"
-            where = f"({where}) and {sheets}" if where.strip() else sheets
+            where = narrowed(where, f"basisOfRecord != {quoted(FIELD)}")
         try:
             found = self.matches(examined, SHEETS, where)
             candidates = self.candidates(examined, where) if found else ()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import gradio
 import numpy as np
 import pandas as pd
 
-from herbzoo.data.records import SpecimenRecord
 from herbzoo.demo.blocks import HIDDEN, html_block
 from herbzoo.demo.closest import MOST_FILTER, ClosestSheets
 from herbzoo.demo.map_svg import maps_html
@@ -19,7 +18,9 @@ from herbzoo.demo.pictures import Picture
 from herbzoo.demo.wording import busy_html, count, hint_html, problem_html
 from herbzoo.errors import HerbzooError
 from herbzoo.evaluation.embedding_map import EmbeddingMap, embedding_map
+from herbzoo.index.filters import narrowed, quoted
 from herbzoo.index.match import Match
+from herbzoo.index.nearest import match_of
 
 A_PAGE = 24
 """Sheets that are shown at a time."""
@@ -190,23 +191,17 @@ class CollectionTab:
 
 def combined(where: str, chosen: Mapping[str, str]) -> str:
     """Returns a filter that holds what was written and what was chosen."""
-    parts = [f"({where})"] if where.strip() else []
-    for column, value in chosen.items():
-        if value:
-            quoted = value.replace("'", "''")
-            parts.append(f"{column} = '{quoted}'")
-    return " and ".join(parts)
+    chosen_ones = [f"{column} = {quoted(value)}" for column, value in chosen.items() if value]
+    return narrowed(where, *chosen_ones)
 
 
 def matches_of(rows: pd.DataFrame) -> list[Match]:
     """Returns rows of an index as sheets without a similarity."""
-    own = [field.name for field in fields(SpecimenRecord)]
-    found = []
-    for row in rows.fillna("").to_dict("records"):
-        record = SpecimenRecord(**{name: str(row.get(name, "")) for name in own})
-        others = {str(name): str(value) for name, value in row.items() if name not in own and value}
-        found.append(Match(record, float("nan"), others, True))
-    return found
+    records = rows.fillna("").to_dict("records")
+    return [
+        match_of({str(name): str(value) for name, value in row.items()}, float("nan"), True)
+        for row in records
+    ]
 
 
 def _map(rows: pd.DataFrame, vectors: np.ndarray) -> EmbeddingMap:

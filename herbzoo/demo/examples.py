@@ -92,11 +92,13 @@ def examples_of_run(folder: Path, taxonomy: Taxonomy) -> tuple[Example, ...]:
 
 def examples_of_index(index: SpecimenIndex) -> tuple[Example, ...]:
     """Takes sheets of different species from an index that has pictures of them."""
+    from herbzoo.index.filters import quoted
+
     names = [name for name in index.counts("scientificName") if name]
     found = []
     for name in names[:: max(1, len(names) // NUMBER)][:NUMBER]:
-        quoted = name.replace("'", "''")
-        rows = index.rows(f"scientificName = '{quoted}'", ["image", "basisOfRecord"], limit=1)
+        where = f"scientificName = {quoted(name)}"
+        rows = index.rows(where, ["image", "basisOfRecord"], limit=1)
         for image, basis in rows.itertuples(index=False):
             try:
                 picture = Picture(str(image).rpartition("/")[2], index.thumbnail(str(image)))

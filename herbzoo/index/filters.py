@@ -77,6 +77,16 @@ def known_column(name: str, columns: Sequence[str]) -> str:
     raise FilterError(f"the index has no column {_short(name)}: {there}")
 
 
+def quoted(value: str) -> str:
+    """Returns a text as a filter has it: in single quotes, those inside doubled."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def narrowed(where: str, *conditions: str) -> str:
+    """Returns a filter, as somebody wrote it or blank, with further comparisons to be fulfilled."""
+    return " and ".join([f"({where})"] * bool(where.strip()) + [one for one in conditions if one])
+
+
 def one_of(column: str, values: Iterable[str]) -> str:
     """Returns the SQL of a column having one of some values of text."""
     from sqlglot import exp

@@ -70,13 +70,14 @@ def _by_query(rows: pa.Table, queries: int, linked: bool) -> list[tuple[Match, .
     grouped: list[list[tuple[float, str, Match]]] = [[] for _ in range(queries)]
     for row in rows.to_pylist():
         record, distance = json.loads(row[RECORD]), row[_DISTANCE]
-        match = match_of(record, 1.0 - distance, row.get(_PICTURED, linked))
+        similarity = min(1.0, max(-1.0, 1.0 - distance))
+        match = match_of(record, similarity, row.get(_PICTURED, linked))
         grouped[row.get(_QUERY, 0)].append((distance, match.record.image, match))
     return [tuple(match for _, _, match in sorted(own, key=lambda o: o[:2])) for own in grouped]
 
 
 def match_of(row: dict[str, str], similarity: float, pictured: bool) -> Match:
-    """Makes a match of a row's columns that are not blank."""
+    """Makes a match of a row's columns; blank ones are left out."""
     record = SpecimenRecord(*(row.get(name, "") for name in COLUMNS))
-    rest = {name: value for name, value in row.items() if name not in COLUMNS}
-    return Match(record, min(1.0, max(-1.0, similarity)), rest, pictured)
+    rest = {name: value for name, value in row.items() if value and name not in COLUMNS}
+    return Match(record, similarity, rest, pictured)

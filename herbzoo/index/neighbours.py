@@ -20,6 +20,7 @@ import numpy as np
 from herbzoo.data.records import SpecimenRecord
 from herbzoo.errors import HerbzooError
 from herbzoo.identification import Candidate
+from herbzoo.index.filters import narrowed, quoted
 from herbzoo.taxonomy import RANKS
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ class NeighbourRanking:
         self._of_each = of_each
         self._temperature = temperature
         named = "scientificName is not blank"
-        self._where = f"({where}) and {named}" if where.strip() else named
-        if rank != "species":
-            self._where += f" and {_COLUMN[rank]} is not blank"
+        ranked = "" if rank == "species" else f"{_COLUMN[rank]} is not blank"
+        self._where = narrowed(where, named, ranked)
         self._sheets = index.counts("scientificName", self._where)
         taxa = index.counts(_COLUMN[rank], self._where)
         if not taxa:
@@ -112,8 +112,8 @@ class NeighbourRanking:
             taxa = {_taxon(match.record, self.rank) for match in found}
             if len(taxa) >= self.length:
                 break
-            names = ", ".join(f"'{name.replace(chr(39), chr(39) * 2)}'" for name in taxa)
-            others = f"{self._where} and {_COLUMN[self.rank]} not in ({names})"
+            names = ", ".join(map(quoted, taxa))
+            others = narrowed(self._where, f"{_COLUMN[self.rank]} not in ({names})")
             found += self.index.search(vector, LOOKED_AT, others)[0]
         return found
 

@@ -5,9 +5,9 @@ a dimension (scalar quantisation, SQ). A query looks through the partitions next
 `REFINED` times as many as are asked for are ranked again by the full vectors. How many partitions
 are looked at is measured on rows of the index itself, against an exact search.
 
-With a filter every partition is looked at: the nearest sheets of one family can be anywhere. There
-product quantisation, which is smaller, lost half of the answers, because it cannot tell apart what
-is far away; `benchmarks/index.py` shows both.
+With a filter every partition is looked at: the nearest sheets of one family can be anywhere.
+Product quantisation is smaller, and there it loses answers, because it cannot tell apart what is
+far away: `benchmarks/index.py` shows that of faiss beside this.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ QUALITY = 80
 
 def thumbnail_of(picture: Image.Image) -> bytes:
     """Returns a small JPEG of a picture, without metadata."""
-    small = picture.copy() if max(picture.size) <= SIDE else _scaled(picture)
+    small = picture.copy()
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
     small.convert("RGB").save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()
@@ -50,9 +51,3 @@ def linked_images(data: str) -> ImageSource:
     from herbzoo.data.readers import open_images
 
     return open_images(data).images
-
-
-def _scaled(picture: Image.Image) -> Image.Image:
-    small = picture.copy()
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return small

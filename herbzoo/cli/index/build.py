@@ -38,8 +38,6 @@ def build(
     from herbzoo.index import EmbeddingTable, SpecimenIndex
 
     how = thumbnails or ("none" if data is None else "kept")
-    if how != "none" and data is None:
-        raise HerbzooError(f"thumbnails that are {how} need the images: give --data too")
     if how == "none" and data is not None:
         raise HerbzooError("--data is for thumbnails: leave it out, or --thumbnails none")
     table = EmbeddingTable.open(embeddings)
