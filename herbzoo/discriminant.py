@@ -1,4 +1,4 @@
-"""Neck and class vectors in closed form: linear discriminants of the backbone's features.
+"""Linear discriminants of the backbone's features, and neck and class vectors made of them.
 
 Gradient steps shape the classes against one another, so those with images of one domain alone
 never learn the other. A discriminant analysis pools what varies within classes, the change of
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -45,28 +46,56 @@ def check_discriminant(model: HerbForImageClassification) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Discriminant:
+    """What tells `T` classes apart in a space of `F` features; all in double precision."""
+
+    projection: Tensor
+    """`[K, F]`: onto the directions that separate classes best, in units of the variation within
+    them, the most telling first."""
+    centre: Tensor
+    """`[F]`, the mean of the class means."""
+    means: Tensor
+    """`[T, K]`, of the classes, projected."""
+    classes: Tensor
+    """`[T]`, their numbers among the labels, ascending."""
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Projects features `[N, F]`; returns `[N, K]`."""
+        return (features.double() - self.centre) @ self.projection.T
+
+    def logits(self, embedded: Tensor) -> Tensor:
+        """Scores embeddings `[N, K]` for each class; returns `[N, T]`.
+
+        Up to what all classes of a row have in common, these are the log densities of Gaussians
+        around the means with the covariance within classes (Rao 1948); all classes are held equally
+        likely beforehand.
+        """
+        return embedded @ self.means.T - 0.5 * self.means.square().sum(1)
+
+
 @torch.no_grad()
-def fit_discriminant(
-    model: HerbForImageClassification,
+def find_discriminant(
     features: Tensor,
     labels: Tensor,
     field: Tensor,
     chosen: Tensor | None = None,
-) -> None:
-    """Sets neck and class means from the features of training images.
+    *,
+    shrinkage: float = SHRINKAGE,
+    most: int | None = None,
+) -> Discriminant:
+    """Finds the linear discriminants of features.
 
-    The neck becomes the projection onto the directions that separate classes best, relative to the
-    variation within them (Fisher 1936, doi:10.1111/j.1469-1809.1936.tb02137.x; Rao 1948); the
-    embedding of `D` values then has at most `min(D, C - 1)` that are not zero. Both domains weigh
-    the same in the mean of a class and in the variation within classes. Where nothing varies
-    within classes, every direction counts the same.
+    Both domains weigh the same in the mean of a class and in the variation within classes. Where
+    nothing varies within classes, every direction counts the same.
 
     Args:
-        model: with a linear neck, and a head that takes class means.
-        features: `[N, F]` of the backbone, or `[views, N, F]`; they are read a block at a time.
+        features: `[N, F]`, or `[views, N, F]`; they are read a block at a time.
         labels: class indices `[N]`; classes without a chosen image are left out.
         field: whether each is a field photo, `[N]`.
         chosen: which images to learn from, `[N]`; all, if not given.
+        shrinkage: see `SHRINKAGE`; from 0 to 1.
+        most: directions to keep; all that separate classes, one less than these, if not given.
 
     Raises:
         RunError: if features are not finite, as those of a training that has diverged.
@@ -84,19 +113,47 @@ def fit_discriminant(
             "the backbone's features are not finite, so its training has diverged: lower --lr"
         )
     identity = torch.eye(len(within), dtype=within.dtype)
-    within = (1 - SHRINKAGE) * within + SHRINKAGE * scale * identity if scale > 0 else identity
+    within = (1 - shrinkage) * within + shrinkage * scale * identity if scale > 0 else identity
     root = torch.linalg.cholesky(within)
     centre = means.mean(0)
     whitened = torch.linalg.solve_triangular(root, (means - centre).T, upper=False).T
     directions = torch.linalg.svd(whitened, full_matrices=False)[2]
-    kept = min(model.neck.out_features, len(there) - 1, len(directions))
+    kept = min(len(there) - 1, len(directions), len(there) if most is None else most)
     # Rows of the projection: a direction, seen from before the whitening.
     projection = torch.linalg.solve_triangular(root.T, directions[:kept].T, upper=True).T
-    _set_neck(model.neck, projection, centre)
-    embedded = whitened @ directions[:kept].T
-    padded = torch.nn.functional.pad(embedded, (0, model.neck.out_features - kept))
+    return Discriminant(projection, centre, whitened @ directions[:kept].T, there)
+
+
+@torch.no_grad()
+def fit_discriminant(
+    model: HerbForImageClassification,
+    features: Tensor,
+    labels: Tensor,
+    field: Tensor,
+    chosen: Tensor | None = None,
+) -> None:
+    """Sets neck and class means from the features of training images.
+
+    The neck becomes the projection onto the directions that separate classes best, relative to the
+    variation within them (Fisher 1936, doi:10.1111/j.1469-1809.1936.tb02137.x; Rao 1948); the
+    embedding of `D` values then has at most `min(D, C - 1)` that are not zero.
+
+    Args:
+        model: with a linear neck, and a head that takes class means.
+        features: as `find_discriminant` takes them, of the backbone.
+        labels: class indices `[N]`; classes without a chosen image keep what they have.
+        field: whether each is a field photo, `[N]`.
+        chosen: which images to learn from, `[N]`; all, if not given.
+
+    Raises:
+        RunError: if features are not finite, as those of a training that has diverged.
+    """
+    width = model.neck.out_features
+    found = find_discriminant(features, labels, field, chosen, most=width)
+    _set_neck(model.neck, found.projection, found.centre)
+    padded = torch.nn.functional.pad(found.means, (0, width - found.means.shape[1]))
     settle = getattr(model.head, "fit_means", None) or model.head.set_prototypes
-    settle(padded.float(), there)
+    settle(padded.float(), found.classes)
 
 
 def field_direction(features: Tensor, field: Tensor) -> tuple[Tensor, float]:

@@ -74,12 +74,14 @@ class Embedder:
         letterbox: knows how its pixels are normalised.
         device: where it is.
         dtype: of the backbone; the neck always computes in float32.
+        neck: whether to run it; without it, embeddings are the backbone's features.
     """
 
     model: HerbModel
     letterbox: Letterbox
     device: torch.device
     dtype: torch.dtype
+    neck: bool = True
     _most: int = field(default=1 << 30, init=False)
     """Images at a time that the accelerator's memory has allowed so far."""
 
@@ -103,7 +105,8 @@ class Embedder:
                 self._most = size // 2
                 continue
             done += size
-        width = int(self.model.neck.out_features)
+        part = self.model.neck if self.neck else self.model.backbone
+        width = int(part.out_features)
         return np.concatenate(parts) if parts else np.empty((0, width), np.float32)
 
     @torch.inference_mode()
@@ -113,7 +116,8 @@ class Embedder:
         halved = self.dtype is not torch.float32
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=halved):
             features = self.model.backbone(normal)
-        return self.model.neck(features.float()).float().cpu().numpy()
+        found = self.model.neck(features.float()) if self.neck else features
+        return found.float().cpu().numpy()
 
     def over(self, batches: Iterable[ImageBatch]) -> Iterator[EmbeddedBatch]:
         """Embeds batches in their order; on a processor several at once."""

@@ -201,7 +201,12 @@ class Identifier:
             yield ScoredBatch(batch.rows, logits, embeddings, batch.failures)
 
     def embedded(
-        self, collection: Collection, batch_size: int = 0, workers: int = AUTO
+        self,
+        collection: Collection,
+        batch_size: int = 0,
+        workers: int = AUTO,
+        *,
+        neck: bool = True,
     ) -> Iterator[EmbeddedBatch]:
         """Embeds a collection, in order, without running the head; faster than `scored`.
 
@@ -212,8 +217,9 @@ class Identifier:
             batch_size: rows in a batch, less those that cannot be read; 0 for what suits the
                 device.
             workers: processes that decode images; 0 is none, `AUTO` (-1) chooses.
+            neck: whether to run it; without it, embeddings are the backbone's features.
         """
-        embed = Embedder(self.model.eval(), self.letterbox, self.device, self.dtype)
+        embed = Embedder(self.model.eval(), self.letterbox, self.device, self.dtype, neck)
         batches = image_batches(
             collection,
             self.letterbox,

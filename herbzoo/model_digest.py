@@ -23,18 +23,15 @@ def add_weights(digest: _Hash, part: nn.Module) -> None:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
 
 
-def embedding_digest(model: HerbModel, spec: ImageSpec) -> str:
-    """Returns a SHA-256 over all that decides embeddings.
+def embedding_digest(model: HerbModel, spec: ImageSpec, neck: bool = True) -> str:
+    """Returns a SHA-256 over all that decides embeddings, or features if without the neck.
 
     It covers backbone and neck, options and weights, and the preprocessing. The head is not in it:
     models that differ in their head alone give the same embeddings.
     """
-    options = {
-        "backbone": dict(model.config.backbone),
-        "neck": dict(model.config.neck),
-        "image": repr(spec),
-    }
+    parts = ("backbone", "neck") if neck else ("backbone",)
+    options = {name: dict(getattr(model.config, name)) for name in parts} | {"image": repr(spec)}
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    add_weights(digest, model.backbone)
-    add_weights(digest, model.neck)
+    for name in parts:
+        add_weights(digest, getattr(model, name))
     return digest.hexdigest()

@@ -48,15 +48,16 @@ class EmbeddingModel:
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
-    def of(cls, identifier: Identifier) -> EmbeddingModel:
-        """Describes a loaded model."""
+    def of(cls, identifier: Identifier, *, neck: bool = True) -> EmbeddingModel:
+        """Describes a loaded model, or its backbone alone."""
         from herbzoo.model_digest import embedding_digest
 
+        model = identifier.model
         return cls(
             identifier.source,
             identifier.revision,
-            embedding_digest(identifier.model, identifier.letterbox.spec),
-            identifier.model.neck.out_features,
+            embedding_digest(model, identifier.letterbox.spec, neck),
+            (model.neck if neck else model.backbone).out_features,
         )
 
     @classmethod

@@ -20,11 +20,16 @@ QUALITY = 80
 
 def thumbnail_of(picture: Image.Image) -> bytes:
     """Returns a small JPEG of a picture, without metadata."""
-    small = picture.copy()
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
-    small.convert("RGB").save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    small_copy(picture, SIDE).save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()
+
+
+def small_copy(picture: Image.Image, side: int) -> Image.Image:
+    """Returns a picture in RGB with at most so many pixels on its longer side."""
+    small = picture.copy()
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return small.convert("RGB")
 
 
 def thumbnails_of(

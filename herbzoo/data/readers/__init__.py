@@ -77,7 +77,9 @@ def open_collection(
     return _open(data, Reading(name_column=name_column, skip_bad=skip_bad), streaming)
 
 
-def open_images(data: str | Path, *, named_by_folders: bool = False) -> Collection:
+def open_images(
+    data: str | Path, *, named_by_folders: bool = False, name_column: str | None = None
+) -> Collection:
     """Opens images to be identified, whose names need not be known.
 
     Takes what `open_collection` takes, one image file, and a folder or archive with images at any
@@ -87,11 +89,12 @@ def open_images(data: str | Path, *, named_by_folders: bool = False) -> Collecti
     Args:
         data: what to open.
         named_by_folders: take names of folders for names of species where they are laid out so.
+        name_column: as `open_collection` takes it.
 
     Raises:
         DataError: if there is nothing there, or no image in it.
     """
-    reading = Reading(names_required=False, named_by_folders=named_by_folders)
+    reading = Reading(name_column, names_required=False, named_by_folders=named_by_folders)
     return _open(data, reading, False)
 
 

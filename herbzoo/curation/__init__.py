@@ -1,0 +1,1 @@
+"""Work on a collection with a model: names that are doubtful, species that are unknown."""
