@@ -86,6 +86,8 @@ class DataRecipe:
     """Table of accepted names and synonyms (WFO, WCVP, GBIF, LCVP) to resolve names with."""
     traits: str = ""
     """Table with `scientificName` and `traits` or `vernacularName`, for heads that read names."""
+    corrections: str = ""
+    """Decisions about names (`decisions.csv` of a review) to apply before learning."""
 
 
 @dataclass(frozen=True)

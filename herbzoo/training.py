@@ -18,6 +18,7 @@ from herbzoo.build import build, choose_device, place
 from herbzoo.calibration import Calibration
 from herbzoo.closed_form import Settled, check_closed_form, settle
 from herbzoo.data.batches import UNKNOWN, class_indices, image_errors_in_one_line
+from herbzoo.data.corrections import FACT, told
 from herbzoo.data.records import Collection, Skipped
 from herbzoo.data.splits import make_split
 from herbzoo.data.unreadable import unreadable
@@ -43,7 +44,16 @@ from herbzoo.processes import (
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
 from herbzoo.run_folder import RunFolder, write_json
-from herbzoo.source import SKIPPED_FILE, open_source, read_skipped, without_images, write_skipped
+from herbzoo.source import (
+    CORRECTIONS_FILE,
+    SKIPPED_FILE,
+    corrected,
+    open_source,
+    read_corrections,
+    read_skipped,
+    without_images,
+    write_skipped,
+)
 from herbzoo.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -84,17 +94,20 @@ def train(
     check_hardware(recipe, device, hardware)
     collection = open_source(recipe.data)
     run = RunFolder(Path(recipe.output).absolute())
+    decisions = read_corrections(recipe.data, run.work) if recipe.data.corrections else b""
     join(device)
     report = report if is_first() else _say_nothing
     if recipe.data.skip_bad:
         if is_first():
             run.check(resume)  # before minutes of decoding
         collection = _readable(collection, run, device, hardware, report)
-    prepared = _prepare(recipe, collection)
+    prepared = _prepare(recipe, collection, decisions)
     check_closed_form(prepared)
     with first_goes_first():
         if is_first():
-            _begin(prepared, run, resume, collection.skipped)
+            _begin(prepared, run, resume, collection.skipped, decisions)
+    if (made := prepared.split.train.facts.get(FACT)) is not None:
+        report(f"names corrected by {made['file']}: {told(made)}")
     report(_summary(prepared))
     place(prepared.model, device)
     with run.writing(), image_errors_in_one_line():
@@ -139,7 +152,13 @@ def _readable(
     return kept
 
 
-def _begin(prepared: Prepared, run: RunFolder, resume: bool, skipped: Sequence[Skipped]) -> None:
+def _begin(
+    prepared: Prepared,
+    run: RunFolder,
+    resume: bool,
+    skipped: Sequence[Skipped],
+    decisions: bytes,
+) -> None:
     """Takes the run folder and writes down what the training is, or checks that it still is."""
     run.claim(resume)
     facts = _facts(prepared)
@@ -150,6 +169,8 @@ def _begin(prepared: Prepared, run: RunFolder, resume: bool, skipped: Sequence[S
         prepared.recipe.save(run.work)
         if skipped:
             write_skipped(run.work, skipped)
+        if decisions:
+            (run.work / CORRECTIONS_FILE).write_bytes(decisions)
         optim = prepared.recipe.training
         facts[IMAGES_A_STEP] = optim.batch_size * optim.accumulate * process_count()
         run.remember(facts)
@@ -179,7 +200,7 @@ def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
     return flat
 
 
-def _prepare(recipe: Recipe, collection: Collection) -> Prepared:
+def _prepare(recipe: Recipe, collection: Collection, decisions: bytes) -> Prepared:
     for column in recipe.data.group_by:
         collection.column(column)
     split = make_split(
@@ -189,6 +210,8 @@ def _prepare(recipe: Recipe, collection: Collection) -> Prepared:
         validation_share=recipe.data.validation_share,
         test_share=recipe.data.test_share,
     )
+    if decisions:
+        split = corrected(split, recipe.data, decisions)
     taxonomy = Taxonomy.from_collection(split.train)
     if len(taxonomy) < 2:
         raise DataError(
@@ -248,8 +271,9 @@ def _finish(
     prepared.processor.save_pretrained(staged)
     prepared.taxonomy.save(staged)
     prepared.recipe.save(staged)
-    if (run.work / SKIPPED_FILE).is_file():
-        shutil.copyfile(run.work / SKIPPED_FILE, staged / SKIPPED_FILE)
+    for name in (SKIPPED_FILE, CORRECTIONS_FILE):
+        if (run.work / name).is_file():
+            shutil.copyfile(run.work / name, staged / name)
     if settled is not None:
         write_json(staged / "stacking.json", settled.stacking.to_dict())
     metrics = None

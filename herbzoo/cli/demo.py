@@ -18,6 +18,10 @@ def demo(
     compare: Annotated[
         str, typer.Option(help="Another run, whose map of the index is shown beside RUN's.")
     ] = "",
+    review: Annotated[
+        str,
+        typer.Option(help="Results of suspects or novel: shows their cases, and takes decisions."),
+    ] = "",
     image_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,7 +37,11 @@ def demo(
 ) -> None:
     """Try a model in the browser, on this machine.
 
-    For example: herbzoo demo runs/leaves --index sheets.index
+    For example:
+
+    herbzoo demo runs/leaves --index sheets.index
+
+    herbzoo demo runs/leaves --review doubtful/
     """
     from herbzoo.cli.progress import quiet_loading
     from herbzoo.demo.app import launch
@@ -44,6 +52,7 @@ def demo(
         device,
         index=index,
         compare=compare,
+        review=review,
         hosts=image_host or (),
         server_name=host,
         server_port=port or None,

@@ -23,6 +23,10 @@ def prototypes(
     name_column: Annotated[
         str | None, typer.Option(help="Column with the names  [default: scientificName]")
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(help="Decisions about names (decisions.csv of a review) to apply first."),
+    ] = None,
     device: Device = "auto",
     workers: Workers = -1,
 ) -> None:
@@ -39,6 +43,12 @@ def prototypes(
 
     quiet_loading()
     collection = open_collection(data, name_column=name_column)
+    if corrections is not None:
+        from herbzoo.data.corrections import correct_collection
+        from herbzoo.data.decisions import read_decisions
+
+        collection, counts = correct_collection(collection, read_decisions(corrections))
+        typer.echo(f"names corrected by {corrections.name}: {counts}", err=True)
     with image_progress("embedding", len(collection)) as advance:
         done = 0
 

@@ -24,6 +24,10 @@ def space(
     index: Annotated[
         Path | None, typer.Option(help="Folder of a specimen index of RUN, to go with the Space.")
     ] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(help="Results of suspects or novel, whose cases go with the Space."),
+    ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="If the Space is new, show it to members only.")
     ] = False,
@@ -40,7 +44,7 @@ def space(
     from herbzoo.hub.space import push_space, write_space
 
     if output is not None:
-        write_space(run, output, title, index)
+        write_space(run, output, title, index, review)
         typer.echo(f"wrote {output}", err=True)
     if push:
-        typer.echo(push_space(run, push, title, private, index))
+        typer.echo(push_space(run, push, title, private, index, review))

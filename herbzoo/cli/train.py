@@ -45,6 +45,10 @@ def train(
     no_pretrained: Annotated[
         bool, typer.Option("--no-pretrained", help="Start the backbone from random weights.")
     ] = False,
+    corrections: Annotated[
+        str | None,
+        typer.Option(help="Decisions about names (decisions.csv of a review) to apply first."),
+    ] = None,
     freeze_backbone: Annotated[
         bool,
         typer.Option("--freeze-backbone", help="Compute features once, train neck and head."),
@@ -90,6 +94,7 @@ def train(
         "seed": seed,
         "backbone.pretrained": False if no_pretrained else None,
         "training.freeze_backbone": True if freeze_backbone else None,
+        "data.corrections": corrections,
         "data.skip_bad": True if skip_bad else None,
         "data.streaming": True if streaming else None,
     }

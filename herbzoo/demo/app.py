@@ -35,6 +35,7 @@ def demo(
     *,
     index: str | Path = "",
     compare: str | Path = "",
+    review: str | Path = "",
     hosts: Sequence[str] = (),
 ) -> gradio.Blocks:
     """Returns the app for a run folder or Hub id; `.launch(**presentation())` starts it.
@@ -44,10 +45,13 @@ def demo(
         device: where to run it.
         index: a specimen index to compare pictures with, made by the same model.
         compare: another run, whose map of the index is shown beside this one's.
+        review: a results folder of `herbzoo suspects` or `novel`, whose cases are worked through;
+            whoever opens the demo may decide.
         hosts: from which pictures may be fetched by their links; none by default.
 
     Raises:
-        HerbzooError: if gradio is not installed, or the index is of another model.
+        HerbzooError: if gradio is not installed, the index is of another model, or there is
+            nothing to review in the folder.
         RunError: if the run does not load.
     """
     try:
@@ -66,6 +70,11 @@ def demo(
     from herbzoo.demo.model import DemoModel
     from herbzoo.demo.web_picture import LinkedPictures
 
+    cases = None
+    if review:
+        from herbzoo.curation.review import Review
+
+        cases = Review(review)
     model = DemoModel(run, device)
     closest, other = None, None
     if index:
@@ -97,6 +106,11 @@ def demo(
         if closest is not None:
             with gradio.Tab("Collection"):
                 CollectionTab(closest, model, other).build()
+        if cases is not None:
+            from herbzoo.demo.review_tab import review_tab
+
+            with gradio.Tab("Review"):
+                review_tab(cases)
         with gradio.Tab("About"):
             about_tab(run)
         add_endpoints(model, closest)
@@ -110,6 +124,7 @@ def presentation() -> dict[str, Any]:
 
     from herbzoo.demo.picture_box import asset
     from herbzoo.demo.pictures import MAX_BYTES
+    from herbzoo.demo.review_tab import review_style
 
     words = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
     theme = gradio.themes.Base(
@@ -127,7 +142,7 @@ def presentation() -> dict[str, Any]:
         "theme": theme,
         "css": asset("space.css"),
         # Gradio puts the class of its page before every selector of `css`; these name the page.
-        "head": f"<style>{asset('page.css')}</style>",
+        "head": f"<style>{asset('page.css')}</style><style>{review_style()}</style>",
         "max_file_size": MAX_BYTES,
         "state_session_capacity": _SESSIONS,
         "footer_links": ["api"],
@@ -142,11 +157,12 @@ def launch(
     *,
     index: str | Path = "",
     compare: str | Path = "",
+    review: str | Path = "",
     hosts: Sequence[str] = (),
     **options: Any,
 ) -> None:
     """Starts the app and serves it until it is interrupted; `options` go to gradio's `launch`."""
-    app = demo(run, device, index=index, compare=compare, hosts=hosts)
+    app = demo(run, device, index=index, compare=compare, review=review, hosts=hosts)
     app.launch(**presentation() | options)
 
 

@@ -11,7 +11,13 @@ from herbzoo.data.splits import Split, make_split
 from herbzoo.errors import DataError, RecipeError, RunError
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
-from herbzoo.source import read_skipped, with_names, without_images
+from herbzoo.source import (
+    corrected,
+    read_corrections,
+    read_skipped,
+    with_names,
+    without_images,
+)
 from herbzoo.taxonomy import Taxonomy
 
 
@@ -96,6 +102,11 @@ def held_out(collection: Collection, run: Path) -> Split | None:
         validation_share=recipe.data.validation_share,
         test_share=recipe.data.test_share,
     )
+    if recipe.data.corrections:
+        try:
+            split = corrected(split, recipe.data, read_corrections(recipe.data, run))
+        except DataError:  # a run of the Hub, to which no decisions go
+            return None
     unchanged = Taxonomy.from_collection(split.train) == taxonomy
     return split if unchanged and len(split.test) else None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from herbzoo.data.corrections import FACT
 from herbzoo.data.licences import dataset_terms, licence_column, roll_up
 from herbzoo.data.records import FIELD, HERBARIUM, Collection
 from herbzoo.data.splits import PARTS
@@ -52,6 +53,7 @@ def data_facts(split: Split, recipe: DataRecipe) -> dict[str, Any]:
         "skipped": len(train.skipped),
         "citation": cited(recipe.source).to_dict(),
         "names": _names(facts.get("names_resolved")),
+        **({"corrections": facts[FACT]} if FACT in facts else {}),
     }
 
 

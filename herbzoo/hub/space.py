@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from herbzoo import __version__
+from herbzoo.curation.case_files import copy_cases
+from herbzoo.curation.review import Review
 from herbzoo.errors import HerbzooError, RunError
 from herbzoo.hub.permission import check_id, check_metadata, check_owner
 from herbzoo.hub.refusals import HubError, told
@@ -20,12 +22,18 @@ FILES = ("README.md", "app.py", "requirements.txt")
 NO_MODEL, HERBZOO = '"org/name"', "herbzoo[demo,offline]"
 """What the template has in place of the model, and of herbzoo in its version."""
 WITH_INDEX = "herbzoo[demo,offline,search]"
-INDEX = "index"
-"""Where the specimen index of a Space lies, if it has one."""
+INDEX, REVIEW = "index", "review"
+"""Where the specimen index of a Space lies, and the cases to review, if it has any."""
 TITLE_LENGTH = 60
 
 
-def write_space(run: str, folder: Path, title: str = "", index: Path | None = None) -> None:
+def write_space(
+    run: str,
+    folder: Path,
+    title: str = "",
+    index: Path | None = None,
+    review: Path | None = None,
+) -> None:
     """Writes the files of a Space for a model.
 
     Args:
@@ -34,9 +42,12 @@ def write_space(run: str, folder: Path, title: str = "", index: Path | None = No
         folder: new or empty.
         title: shown on the Space's page; made up of the model's name if empty.
         index: a specimen index of the model, which is copied into the folder.
+        review: a results folder of `herbzoo suspects` or `novel`; what its cases show is copied,
+            with the decisions that were made.
 
     Raises:
-        HerbzooError: if the folder holds anything, or the index is none.
+        HerbzooError: if the folder holds anything, the index is none, or there is nothing to
+            review.
     """
     from huggingface_hub import RepoCard
 
@@ -44,6 +55,8 @@ def write_space(run: str, folder: Path, title: str = "", index: Path | None = No
         raise HerbzooError(f"{folder} exists and is not an empty folder: name a new one")
     if index is not None:
         _check_index(index)
+    if review is not None:
+        Review(review)
     template = _template()
     folder.mkdir(parents=True, exist_ok=True)
     here = Path(run).is_dir()
@@ -64,10 +77,17 @@ def write_space(run: str, folder: Path, title: str = "", index: Path | None = No
         (folder / name).write_text(text, encoding="utf-8")
     if index is not None:
         shutil.copytree(index, folder / INDEX)
+    if review is not None:
+        copy_cases(review, folder / REVIEW)
 
 
 def push_space(
-    run: str, repo_id: str, title: str = "", private: bool = False, index: Path | None = None
+    run: str,
+    repo_id: str,
+    title: str = "",
+    private: bool = False,
+    index: Path | None = None,
+    review: Path | None = None,
 ) -> str:
     """Creates a Space that shows a published model, or brings one up to date, in one commit.
 
@@ -77,6 +97,7 @@ def push_space(
         title: shown on its page; made up of the model's name if empty.
         private: if the Space is new.
         index: a specimen index of the model, which goes with the Space.
+        review: a results folder of `herbzoo suspects` or `novel`, whose cases go with it.
 
     Returns:
         The address of its page.
@@ -97,7 +118,7 @@ def push_space(
     model, _, revision = run.partition("@")
     with tempfile.TemporaryDirectory(prefix="herbzoo-space-") as name:
         folder = Path(name)
-        write_space(run, folder, title, index)
+        write_space(run, folder, title, index, review)
         with told(model):
             api.model_info(model, revision=revision or None)
         with told(repo_id):
@@ -135,14 +156,15 @@ def _check_index(index: Path) -> None:
 def _changes(
     api: HfApi, repo_id: str, folder: Path
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
-    """Returns what makes a Space hold the files of a folder, and no index of before."""
+    """Returns what makes a Space hold the files of a folder, and no index or cases of before."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     files = {
         path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
     }
     there = api.list_repo_files(repo_id, repo_type="space")
-    old = [name for name in there if name.startswith(f"{INDEX}/") and name not in files]
+    kept = (f"{INDEX}/", f"{REVIEW}/")
+    old = [name for name in there if name.startswith(kept) and name not in files]
     return [
         *(CommitOperationAdd(name, path) for name, path in sorted(files.items())),
         *(CommitOperationDelete(name) for name in old),

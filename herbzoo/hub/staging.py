@@ -30,8 +30,8 @@ PUBLISHED = (
 )
 """Patterns of the files that are sent; the card and the code are made for the Hub."""
 STAYS = (
-    *("README.md", "*.py", "report.html", "skipped.csv", "logs/*", "figures/*"),
-    *("figures-before-remap/*", "evaluations-before-remap/*"),
+    *("README.md", "*.py", "report.html", "skipped.csv", "corrections.csv", "logs/*"),
+    *("figures/*", "figures-before-remap/*", "evaluations-before-remap/*"),
     *("evaluations/*/report.html", "evaluations/*/figures/*", "evaluations/*/skipped.csv"),
     *(".*", ".*/*"),
 )
@@ -143,6 +143,7 @@ def _forget_paths(folder: Path) -> None:
             source=shown_source(recipe.data.source),
             taxonomy=shown_source(recipe.data.taxonomy),
             traits=shown_source(recipe.data.traits),
+            corrections=shown_source(recipe.data.corrections),
         )
         output = shown_source(recipe.output)
         replace(recipe, data=data, output=output).save(folder)

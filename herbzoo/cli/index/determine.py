@@ -25,6 +25,8 @@ def determine(
     Further columns: institutionCode, scientificNameAuthorship, genus, family, taxonID,
     identifiedBy, dateIdentified (today if blank). The old name goes to previousIdentifications.
 
+    The decisions.csv of a review is such a table.
+
     For example: herbzoo index determine sheets.index determinations.csv
     """
     from herbzoo.index import SpecimenIndex

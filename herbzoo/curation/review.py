@@ -1,0 +1,246 @@
+"""A review in progress: a results folder, and the decisions that reviewers send about its cases."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from herbzoo.curation.case import BAD_IMAGE, UNKNOWN, Case
+from herbzoo.curation.case_files import (
+    DECISIONS_FILE,
+    read_cases,
+    read_summary,
+    read_taxa,
+    thumbnail_digest,
+    thumbnail_path,
+)
+from herbzoo.curation.review_page import page_data, reference_of
+from herbzoo.data.decisions import (
+    AGREE,
+    COLUMNS,
+    DECISIONS,
+    OTHER,
+    REJECT,
+    UNSURE,
+    VALIDATED,
+    WITHDRAWN,
+    Decision,
+    append_decisions,
+    read_rows,
+)
+from herbzoo.data.records import SpecimenRecord
+from herbzoo.errors import DataError, HerbzooError
+from herbzoo.identification import Candidate
+from herbzoo.names import parse_name
+from herbzoo.taxonomy import Taxon
+
+MOST_AT_ONCE = 200
+"""Decisions that a page may send together, and pictures that it may ask for."""
+_LONGEST = {"identifiedBy": 100, "scientificName": 200, "identificationRemarks": 500}
+_BLANKS = re.compile(r"\s+")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+logger = logging.getLogger(__name__)
+
+
+class Review:
+    """The cases of a results folder, and its `decisions.csv`.
+
+    What a page sends is taken as a claim: which case, what was decided, by whom and when. All else
+    comes from the folder, and nothing that a page sends becomes part of a path.
+
+    Args:
+        folder: of the results.
+
+    Raises:
+        DataError: if it is none, is damaged, or its `decisions.csv` holds something else.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise DataError(
+                f"there is no folder {self.folder}: name one that `herbzoo suspects` or `herbzoo "
+                "novel` wrote"
+            )
+        cases = read_cases(self.folder)
+        self.cases = {case.id: case for case in cases}
+        self.taxa = {taxon.scientificName: taxon for taxon in read_taxa(self.folder, cases)}
+        self.reference = reference_of(read_summary(self.folder))
+        self._pictures = {
+            thumbnail_digest(record.image): thumbnail_path(self.folder, record.image)
+            for case in cases
+            for record in case.sheets()
+        }
+        self.rows()
+
+    @property
+    def decisions_path(self) -> Path:
+        """Where decisions are kept."""
+        return self.folder / DECISIONS_FILE
+
+    @cached_property
+    def page(self) -> dict[str, Any]:
+        """What the page shows."""
+        return page_data(self.folder)
+
+    def rows(self) -> list[Decision]:
+        """Returns all that was decided, in the order in which it was written."""
+        return read_rows(self.decisions_path) if self.decisions_path.is_file() else []
+
+    def picture(self, digest: str) -> str | None:
+        """Returns the thumbnail of that digest as base64, if a case shows it."""
+        path = self._pictures.get(digest)
+        try:
+            return base64.b64encode(path.read_bytes()).decode() if path is not None else None
+        except OSError:  # an image that could not be read has none
+            return None
+
+    def take(self, claims: Sequence[Mapping[str, Any]], seen: int) -> dict[str, Any]:
+        """Keeps decisions, and returns what others decided meanwhile.
+
+        Args:
+            claims: decisions as the page sends them; none to ask only.
+            seen: how many rows the page knows.
+
+        Returns:
+            `rows` that the page does not know, the `total`, why claims were `refused`, and a
+            `problem` that kept the decisions from being written, or ''.
+        """
+        fresh, refused, problem = [], [], ""
+        for claim in claims[:MOST_AT_ONCE]:
+            try:
+                fresh.append(self.decision(claim))
+            except DataError as error:
+                refused.append(str(error))
+        rows: list[Decision] = []
+        try:
+            append_decisions(self.decisions_path, fresh)
+            rows = self.rows()
+        except HerbzooError as error:
+            problem = f"The decisions cannot be kept: {error}"
+        except (OSError, Timeout) as error:
+            logger.error("%s cannot be written: %s", self.decisions_path, error)
+            problem = _unwritten(error)
+        since = seen if 0 <= seen <= len(rows) else 0
+        return {
+            "rows": [plain_row(row) for row in rows[since:]],
+            "total": len(rows),
+            "refused": refused,
+            "problem": problem,
+        }
+
+    def decision(self, claim: Mapping[str, Any]) -> Decision:
+        """Returns the decision that a page claims, with the facts of its case.
+
+        Raises:
+            DataError: if there is no such case or decision, or nobody decided.
+        """
+        said = {name: _one_line(claim.get(name), _LONGEST.get(name, 40)) for name in COLUMNS}
+        case = self.cases.get(said["caseID"])
+        if case is None:
+            raise DataError("it is about a case that is not on this list any more: reload the page")
+        if said["decision"] not in DECISIONS:
+            raise DataError(f"there is no decision {said['decision']!r}")
+        if not said["identifiedBy"]:
+            raise DataError("a decision has a reviewer: fill in your name first")
+        taxon = self._taxon(case, said["decision"], said["scientificName"])
+        record = case.record
+        return Decision(
+            caseID=case.id,
+            list=case.list,
+            image=record.image,
+            occurrenceID=record.occurrenceID,
+            catalogNumber=record.catalogNumber,
+            institutionCode=record.institutionCode,
+            previousScientificName=record.scientificName,
+            decision=said["decision"],
+            scientificName=taxon.scientificName,
+            scientificNameAuthorship=taxon.scientificNameAuthorship,
+            genus=taxon.genus,
+            family=taxon.family,
+            taxonID=taxon.taxonID,
+            identifiedBy=said["identifiedBy"],
+            dateIdentified=_moment(said["dateIdentified"]),
+            identificationVerificationStatus=(
+                "" if said["decision"] in (UNSURE, WITHDRAWN) else VALIDATED
+            ),
+            identificationReferences=self.reference,
+            identificationRemarks=said["identificationRemarks"],
+        )
+
+    def _taxon(self, case: Case, decision: str, name: str) -> Taxon:
+        """Returns the taxon after a decision.
+
+        Raises:
+            DataError: if it is not one that was proposed, where it must be, or has no name.
+        """
+        if decision == REJECT:
+            return _taxon_of(case.record)
+        if decision == AGREE and case.list not in (UNKNOWN, BAD_IMAGE):
+            for proposal in case.proposals:
+                if proposal.candidate.scientificName == name:
+                    return _taxon_of(proposal.candidate)
+            raise DataError(f"{name or 'nothing'} was not proposed for this sheet")
+        if decision == OTHER:
+            if not name:
+                raise DataError("another name was chosen, and none given")
+            return self.taxa.get(name) or named(name)
+        return Taxon("")
+
+
+def _taxon_of(one: SpecimenRecord | Candidate) -> Taxon:
+    return Taxon(
+        one.scientificName, one.scientificNameAuthorship, one.genus, one.family, one.taxonID
+    )
+
+
+def named(name: str) -> Taxon:
+    """Returns the taxon of a name that somebody typed, as far as the name tells."""
+    parsed = parse_name(name)
+    if not parsed.name or parsed.problem or parsed.qualifier:
+        return Taxon(name)
+    return Taxon(parsed.name, parsed.authorship, parsed.genus)
+
+
+def plain_row(row: Decision) -> dict[str, str]:
+    """Returns a row as its columns."""
+    return {name: str(getattr(row, name)) for name in COLUMNS}
+
+
+def _one_line(value: Any, longest: int) -> str:
+    return _BLANKS.sub(" ", value).strip()[:longest] if isinstance(value, str) else ""
+
+
+def _moment(text: str) -> str:
+    """Returns the time of a decision as it was sent: with the case and the reviewer it is its key.
+
+    Raises:
+        DataError: if it is no time.
+    """
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise DataError(f"{text!r} is no time of a decision") from error
+    return text
+
+
+def _unwritten(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return (
+            "The disk of the server is full: decisions are kept in this browser, and sent again "
+            "when there is room."
+        )
+    return (
+        "The server cannot write decisions.csv: they are kept in this browser, and sent again. "
+        f"({getattr(error, 'strerror', '') or error})"
+    )
