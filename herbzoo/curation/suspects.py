@@ -1,0 +1,154 @@
+"""Which names are doubtful, how doubtful each is, and what speaks for another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from herbzoo.curation.conflicts import (
+    IMAGES,
+    Conflict,
+    image_conflicts,
+    record_conflicts,
+    wrongness,
+)
+from herbzoo.curation.evidence import Evidence
+from herbzoo.curation.features import Features
+from herbzoo.curation.folds import gathering_folds
+from herbzoo.curation.judging import Judgements, Judging
+from herbzoo.curation.named_rows import UNNAMED, NamedRows, named_rows
+from herbzoo.curation.slips import Slips
+from herbzoo.data.gatherings import gatherings
+from herbzoo.data.joins import join_groups
+from herbzoo.data.records import COLUMNS, FIELD, Collection, SpecimenRecord
+from herbzoo.image_batches import AUTO
+from herbzoo.taxonomy import RANKS, Taxonomy
+from herbzoo.text_cache import Bar, no_bar
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """What was found among `N` rows of a collection."""
+
+    collection: Collection
+    """The rows that could be judged or compared with."""
+    names: NamedRows
+    judged: Judgements
+    suspicion: np.ndarray
+    """`[N]`, from 0 to 1: how likely the present name is wrong; NaN where it cannot be judged."""
+    conflicts: tuple[Conflict, ...]
+    evidence: Evidence
+    slips: Slips
+    """How names go wrong in this collection."""
+    order: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """The rows that could be judged, the most suspicious first."""
+
+    @cached_property
+    def conflict_of(self) -> dict[int, Conflict]:
+        """The conflict of each row that is in one."""
+        return {row: conflict for conflict in self.conflicts for row in conflict.rows}
+
+    @cached_property
+    def records(self) -> dict[str, list[str]]:
+        """Every column of the collection, as a list of texts."""
+        frame = self.collection.frame
+        return {str(name): frame[name].astype(str).tolist() for name in frame}
+
+    def record(self, row: int) -> SpecimenRecord:
+        """Returns the record of a row."""
+        return SpecimenRecord(*(self.records[name][row] for name in COLUMNS))
+
+    def proposals(self, row: int) -> list[tuple[int, float]]:
+        """Returns the species that a row may be other than it is named, best first, with scores."""
+        pairs = zip(self.judged.candidates[row], self.judged.scores[row], strict=True)
+        own = self.names.species[row]
+        return [(int(one), float(score)) for one, score in pairs if one not in (own, UNNAMED)]
+
+    def disagreement(self, row: int) -> str:
+        """Returns the highest rank at which the best proposal differs from the present name.
+
+        '' where there is no proposal. Of another family is graver than of another genus, and that
+        than of another species of one genus.
+        """
+        proposed = self.proposals(row)
+        if not proposed:
+            return ""
+        species = proposed[0][0]
+        for rank in reversed(RANKS):
+            own, other = self.names.at(rank)[row], self.names.pools(rank)[species]
+            if UNNAMED not in (own, other) and own != other:
+                return rank
+        return "species" if self.names.species[row] != UNNAMED else ""
+
+
+def find_suspects(
+    features: Features,
+    *,
+    accepted: Collection | None = None,
+    known: Taxonomy | None = None,
+    folds: int = 0,
+    most: int = 200,
+    seed: int = 0,
+    workers: int = AUTO,
+    progress: Bar = no_bar,
+) -> Suspects:
+    """Judges each name by all sheets of other gatherings, and ranks those in doubt.
+
+    Args:
+        features: of the rows in question; each has a name.
+        accepted: the same rows under accepted names, so that a synonym is no error.
+        known: the taxonomy of a model, for families and synonyms.
+        folds: into which gatherings are dealt; 0 chooses.
+        most: the number of rows that will be looked at; near sheets are kept for these.
+        seed: of the folds.
+        workers: processes that decode pictures that are looked at closely.
+        progress: opens a bar over the rows.
+
+    Raises:
+        DataError: if there is nothing to compare with, such as one species or one gathering only.
+    """
+    collection, values = features.collection, features.values
+    names = named_rows(_same_rows(accepted, collection), known)
+    gathering = gatherings(collection.frame)
+    conflicts = record_conflicts(gathering, names)
+    told = {row for conflict in conflicts for row in conflict.rows}
+    by_image = image_conflicts(collection, values, names, workers)
+    conflicts += [one for one in by_image if not told.intersection(one.rows)]
+    evidence = Evidence(names, most, conflicts)
+    # Pictures that are there twice must not vouch for one another either.
+    joined = [join_groups(IMAGES, [conflict.rows for conflict in by_image])]
+    gathering = gatherings(collection.frame, joined) if by_image else gathering
+    judging = Judging(
+        values,
+        names,
+        gathering_folds(gathering, names.genus, folds, seed),
+        (collection.frame["basisOfRecord"] == FIELD).to_numpy(),
+    )
+    judged = judging.run(evidence.look, progress=progress)
+    slips = Slips.fit(judged.likelihoods[judged.rank == 0])
+    suspicion = slips.suspicion(judged.likelihoods)
+    for conflict in conflicts:
+        for row, share in wrongness(conflict, judged, names).items():
+            suspicion[row] = np.fmax(suspicion[row], share)
+    found = Suspects(collection, names, judged, suspicion, tuple(conflicts), evidence, slips)
+    return replace(found, order=_order(found))
+
+
+def _same_rows(accepted: Collection | None, collection: Collection) -> Collection:
+    """Returns the rows of a collection that could be read, under their accepted names."""
+    if accepted is None or len(accepted) == len(collection):
+        return accepted or collection
+    return accepted.select(accepted.frame["image"].isin(set(collection.frame["image"])))
+
+
+def _order(found: Suspects) -> np.ndarray:
+    """Sorts by suspicion to two digits, among equals the graver first, then by all digits."""
+    rows = np.flatnonzero(np.isfinite(found.suspicion))
+    gravity = np.array([_GRAVITY[found.disagreement(int(row))] for row in rows])
+    exact = found.suspicion[rows]
+    return rows[np.lexsort((-found.judged.margin[rows], -gravity, -np.round(exact, 2)))]
+
+
+_GRAVITY = {"": 0, "species": 1, "genus": 2, "family": 3}
