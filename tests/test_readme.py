@@ -22,7 +22,7 @@ GUIDES = [
     ROOT / "docs" / f"{name}.md"
     for name in (
         *("data", "training", "evaluation", "zero_shot", "publishing", "cards", "loading"),
-        *("export", "index", "space"),
+        *("export", "index", "space", "review", "suspects", "novel"),
     )
 ]
 CONSOLE = re.findall(

@@ -25,12 +25,14 @@ from herbzoo.cli import (
     export,
     identify,
     index,
+    novel,
     plugin,
     prototypes,
     push,
     quickstart,
     space,
     submission,
+    suspects,
     taxonomy,
     train,
 )
@@ -55,6 +57,8 @@ app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(card.card)
 app.command()(identify.identify)
+app.command()(suspects.suspects)
+app.command()(novel.novel)
 app.command()(embed.embed)
 app.command()(explain.explain)
 app.command()(export.export)
