@@ -44,36 +44,34 @@ def run_herbzoo(*arguments: object) -> None:
 
 
 def trained(data: Path, run: Path, seed: int, head: str, *more: object) -> dict[str, float]:
-    """Trains with the recipe `frozen`, and returns the overall metrics."""
+    """Trains with the recipe `frozen`, and returns the overall metrics.
+
+    Without random views and validation rows, so that all runs share the backbone's features.
+    """
     if not (run / "metrics.json").is_file():
         recipe = ("--recipe", "frozen", "--head", head, "--image-size", 160, "--seed", seed)
+        plain = ("--set", "training.feature_views=1", "--set", "data.validation_share=0")
         rows = ("--data", data, "--split-column", COLUMN)
-        run_herbzoo("train", *recipe, *rows, "--output", run, *more)
+        run_herbzoo("train", *recipe, *plain, *rows, "--output", run, *more)
     return json.loads((run / "metrics.json").read_text(encoding="utf-8"))["overall"]
 
 
-def copied(data: Path, folder: Path) -> Path:
-    """Copies the images, so that another table can lie beside them."""
-    if not folder.is_dir():
-        shutil.copytree(data, folder)
-    return folder
+def with_names(images: Path, table: str, names: dict[str, str]) -> Path:
+    """Writes a table beside the images, with other names for some."""
+    rows = pd.read_csv(images / "metadata.csv", dtype=str, keep_default_na=False)
+    changed = rows["file_name"].map(names)
+    rows["scientificName"] = changed.where(changed.notna(), rows["scientificName"])
+    rows.to_csv(images / table, index=False)
+    return images / table
 
 
-def with_names(folder: Path, names: dict[str, str]) -> Path:
-    """Writes the table anew, with other names for some images."""
-    table = pd.read_csv(folder / "metadata.csv", dtype=str, keep_default_na=False)
-    changed = table["file_name"].map(names)
-    table["scientificName"] = changed.where(changed.notna(), table["scientificName"])
-    table.to_csv(folder / "metadata.csv", index=False)
-    return folder
-
-
-def training_rows(folder: Path) -> Path:
-    """Writes a table of the training rows alone, for which nothing is known of the test."""
-    table = pd.read_csv(folder / "metadata.csv", dtype=str, keep_default_na=False)
-    rows = table[table[COLUMN] == "train"].drop(columns=[COLUMN])
-    rows.to_csv(folder / "training.csv", index=False)
-    return folder / "training.csv"
+def training_rows(noisy: Path) -> Path:
+    """Writes a table of the training rows alone, as nothing may be known of the test."""
+    rows = pd.read_csv(noisy, dtype=str, keep_default_na=False)
+    rows = rows[rows[COLUMN] == "train"].drop(columns=[COLUMN])
+    path = noisy.with_name(f"training-{noisy.name}")
+    rows.to_csv(path, index=False)
+    return path
 
 
 def reviewed(results: Path, truth: dict[str, str]) -> int:
@@ -126,7 +124,10 @@ def main() -> None:
         features.collection.select(is_pressed), features.values[is_pressed], features.model
     )
     leaf = exposures(pressed)
-    images = pressed.collection.frame["image"].tolist()
+    keys = pressed.collection.frame["image"].tolist()
+    images = options.output / "images"
+    if not images.is_dir():  # so that other tables can lie beside them
+        shutil.copytree(options.data, images)
     names = collection.frame.set_index("image")["scientificName"].to_dict()
     table: dict[str, list[float]] = {}
     found, wrong_names = [], []
@@ -135,9 +136,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         trial = swapped(pressed, leaf, seed)
         swaps = trial.features.collection.frame["scientificName"]
-        wrong = {images[row]: swaps.iat[row] for row in np.flatnonzero(trial.wrong)}
-        right = copied(options.data, folder / "right")
-        noisy = with_names(copied(options.data, folder / "noisy"), wrong)
+        wrong = {keys[row]: swaps.iat[row] for row in np.flatnonzero(trial.wrong)}
+        noisy = with_names(images, f"wrong-{seed}.csv", wrong)
         doubtful = folder / "doubtful"
         first = trained(noisy, folder / "on-wrong", seed, options.head)
         run_herbzoo(
@@ -147,13 +147,14 @@ def main() -> None:
         (doubtful / "decisions.csv").unlink(missing_ok=True)
         reviewed(doubtful, names)
         listed = {case.record.image for case in read_cases(doubtful)}
-        lot = np.random.default_rng(seed).choice(images, options.top, replace=False)
-        by_lot = with_names(
-            copied(noisy, folder / "by-lot"), {str(one): names[str(one)] for one in lot}
-        )
+        lot = set(np.random.default_rng(seed).choice(keys, options.top, replace=False))
+        still = {image: name for image, name in wrong.items() if image not in lot}
+        by_lot = with_names(images, f"by-lot-{seed}.csv", still)
         corrections = ("--corrections", doubtful / "decisions.csv")
         runs = {
-            "right names": trained(right, folder / "on-right", seed, options.head),
+            "right names": trained(
+                images / "metadata.csv", folder / "on-right", seed, options.head
+            ),
             "a tenth wrong": first,
             f"{options.top} reviewed by suspicion": trained(
                 noisy, folder / "on-corrected", seed, options.head, *corrections

@@ -45,7 +45,7 @@ BINS = (0, 0.05, 0.2, 0.5, 0.8, 0.95, 1.0001)
 def folds_of(trial: Trial) -> np.ndarray:
     """Returns the folds that `find_suspects` deals gatherings to."""
     frame = trial.features.collection.frame
-    return gathering_folds(gatherings(frame), named_rows(trial.features.collection).genus)
+    return gathering_folds(gatherings(frame), named_rows(trial.features.collection).species)
 
 
 def out_of_fold(trial: Trial, folds: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from herbzoo.curation.features import Features
-from herbzoo.curation.suspect_cases import listed_rows, suspect_case
+from herbzoo.curation.suspect_cases import listed_rows
 from herbzoo.curation.suspect_files import write_suspects
 from herbzoo.curation.suspects import find_suspects
 from herbzoo.data.records import COLUMNS, HERBARIUM, Collection
@@ -87,8 +87,7 @@ def main() -> None:
     found = find_suspects(features, workers=0)
     judged = time.monotonic() - started
     with tempfile.TemporaryDirectory() as folder:
-        listed = listed_rows(found)
-        write_suspects(Path(folder), found, {row: suspect_case(found, row) for row in listed})
+        write_suspects(Path(folder), found, listed_rows(found))
     written = time.monotonic() - started - judged
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     known = np.isfinite(found.suspicion)

@@ -55,6 +55,7 @@ from herbzoo.source import (
     write_skipped,
 )
 from herbzoo.taxonomy import Taxonomy
+from herbzoo.whole_file import whole
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +171,8 @@ def _begin(
         if skipped:
             write_skipped(run.work, skipped)
         if decisions:
-            (run.work / CORRECTIONS_FILE).write_bytes(decisions)
+            with whole(run.work / CORRECTIONS_FILE) as partial:
+                partial.write_bytes(decisions)
         optim = prepared.recipe.training
         facts[IMAGES_A_STEP] = optim.batch_size * optim.accumulate * process_count()
         run.remember(facts)

@@ -15,8 +15,8 @@ from time import monotonic, sleep
 
 import pytest
 import torch
-from review_samples import flora_cases
-from reviewer import count, introduce, place, press
+from review_samples import flora_cases, write_results
+from reviewer import count, downloaded, introduce, place, press, rows_of
 from test_browser_space import CONTRAST, PHONE, widest
 from tiny import save_run, tiny_model
 
@@ -143,6 +143,28 @@ def test_decisions_that_wait_are_sent_by_a_page_that_is_opened_later(opened, run
         later = opened(f"http://127.0.0.1:{port}", context=context, away=True)
         assert [what for _, what in wait_for_rows(folder, 2)] == ["unsure", "reject"]
         count(later, 2)
+
+
+def test_what_the_server_refuses_stays_in_the_browser_and_in_the_download(opened, run, folder):
+    port = free_port()
+    collection, cases = flora_cases(8)
+    with server(run, folder, port) as process:
+        page = opened(f"http://127.0.0.1:{port}", away=True)
+        press(page, "u")
+        introduce(page)
+        wait_for_rows(folder, 1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        press(page, "u", "u")
+        page.wait_for_selector(".rv-saved:has-text('2 decisions wait')")
+    write_results(folder, collection, [cases[0], *cases[2:]])  # the second is listed no more
+    with server(run, folder, port):
+        assert [case for case, _ in wait_for_rows(folder, 2)] == [cases[0].id, cases[2].id]
+        page.wait_for_selector(".rv-alert:has-text('not on this list any more')")
+        page.reload()
+        page.get_by_role("tab", name="Review").click()
+        count(page, 2, 7)
+        assert {row["caseID"] for row in rows_of(downloaded(page))} == {one.id for one in cases[:3]}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -71,3 +71,8 @@ def test_an_unstated_domain_gets_the_highest_p_of_all():
     p, promised = p_values_by_domain(known, column(50, 50, 50), ["sheet", "photo", ""], 0.05)
     assert p == pytest.approx([1 / 21, 1.0, 1.0])
     assert promised.all()
+
+
+def test_nothing_is_promised_for_an_unstated_domain_that_may_be_one_with_too_few():
+    known = held(range(23), domain=["sheet"] * 20 + ["photo"] * 3)
+    assert p_values_by_domain(known, column(30), [""], 0.05)[1].tolist() == [False]

@@ -178,7 +178,7 @@ def herbzoo(monkeypatch, capsys):
     return partial(run_herbzoo, monkeypatch, capsys)
 
 
-def test_a_run_learns_from_the_corrected_names_and_says_so(leaves, herbzoo, tmp_path):
+def test_a_run_learns_from_the_corrected_names_and_says_so(leaves, herbzoo, tmp_path, caplog):
     file, run = tmp_path / "decisions.csv", tmp_path / "run"
     wrong = "Quercus_alba/wrong.jpg"
     images = [wrong, *(f"Quercus_rubra/{number}.jpg" for number in range(8))]
@@ -200,6 +200,10 @@ def test_a_run_learns_from_the_corrected_names_and_says_so(leaves, herbzoo, tmp_
     file.unlink()
     split = held_out(open_collection(leaves), run)
     assert split is not None and "Quercus velutina" in set(split.test.frame["scientificName"])
+    # What now lies where the decisions were is not taken for them.
+    (run / "corrections.csv").rename(file)
+    assert held_out(open_collection(leaves), run) is None
+    assert "what it held out cannot be told" in caplog.text
 
 
 def test_a_run_that_is_published_names_no_reviewers_and_no_paths(leaves, herbzoo, tmp_path):

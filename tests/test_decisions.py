@@ -96,6 +96,30 @@ def test_a_head_that_was_cut_short_is_written_anew(table):
     assert table.read_bytes() == whole
 
 
+@pytest.mark.parametrize("length", [0, 20, -1])
+def test_a_table_that_ended_within_its_head_holds_nothing_yet(table, length):
+    table.write_text(",".join(COLUMNS)[: length or None] if length else "")
+    assert read_rows(table) == []
+
+
+@pytest.mark.parametrize("text", ["mine", "a,b\n1", "caseID,image\n1"])
+def test_a_table_of_something_else_is_left_as_it_is(table, text):
+    table.write_text(text)
+    with pytest.raises(DataError, match="holds no decisions"):
+        append_decisions(table, [decision()])
+    assert table.read_text() == text
+
+
+def test_a_last_row_of_several_lines_without_a_line_end_is_whole(table):
+    odd = decision("c1", identificationRemarks="one, two")
+    append_decisions(table, [odd, decision("c2", identificationRemarks="one, two")])
+    edited = table.read_bytes().replace(b"one, two", b"one,\n\ntwo").removesuffix(b"\n")
+    table.write_bytes(edited)  # as an office program may leave it
+    append_decisions(table, [decision("c3")])
+    assert [row.caseID for row in read_rows(table)] == ["c1", "c2", "c3"]
+    assert table.read_bytes().startswith(edited)
+
+
 def test_a_table_that_a_person_edited_keeps_its_columns(table):
     row = {**dict.fromkeys(COLUMNS, ""), "caseID": "c9", "decision": "unsure", "own": "mine"}
     with table.open("w", newline="", encoding="utf-8-sig") as stream:

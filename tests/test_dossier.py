@@ -140,12 +140,15 @@ def test_texts_of_strangers_end_no_element(tmp_path):
 def test_a_dossier_made_again_has_the_same_id_and_one_of_other_data_another(tmp_path):
     collection, cases = flora_cases(3)
 
-    def id_of(folder, kind: str) -> str:
+    def id_of(folder, kind: str, **more: str) -> str:
         write_results(folder, collection, cases, kind)
+        summary = json.loads((folder / "summary.json").read_text()) | more
+        (folder / "summary.json").write_text(json.dumps(summary))
         data = re.search(r'id="rv-data">(.*?)</script>', write_dossier(folder).read_text("utf-8"))
         assert data is not None
         return json.loads(data[1])["id"]
 
     first = id_of(tmp_path / "a", "suspects")
     assert id_of(tmp_path / "a", "suspects") == first
+    assert id_of(tmp_path / "a", "suspects", model="runs/leaves-2") == first
     assert id_of(tmp_path / "b", "novel") != first

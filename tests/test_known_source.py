@@ -55,6 +55,18 @@ def test_naming_the_runs_own_data_is_naming_nothing(tmp_path, leaves):
     assert open_known(str(leaves), run).held.any()
 
 
+def test_data_that_the_backbone_learned_from_are_refused_where_they_cannot_be_divided(
+    tmp_path, leaves
+):
+    run = run_of(tmp_path / "run", leaves, frozen=False)
+    (leaves / "Quercus_rubra").rename(leaves / "Quercus_nigra")
+    with pytest.raises(DataError, match=r"was trained on .* that it never saw"):
+        open_known(str(leaves), run)
+    frozen = run_of(tmp_path / "frozen", leaves, frozen=True)
+    (leaves / "Quercus_nigra").rename(leaves / "Quercus_rubra")
+    assert not open_known(str(leaves), frozen).held.any()
+
+
 def test_other_data_are_taken_whole(tmp_path, leaves):
     run = run_of(tmp_path / "run", leaves, frozen=False)
     other = coloured_leaves(tmp_path / "other", images_a_species=3)

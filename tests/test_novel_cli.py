@@ -94,6 +94,8 @@ def test_results_are_written_and_agree(novel, tmp_path, asked):
     assert summary["counts"]["unknown"] == len(unknown)
     assert summary["counts"]["unreadable"] == 1
     assert f"{len(unknown):,} of {len(table):,} images fit no known species" in out
+    assert "at most 0.1 are listed as unknown, for each of" in out
+    assert not {"AUROC", "conformal", "p-value"} & set(out.split())
     assert "herbzoo demo RUN --review" in err
 
 

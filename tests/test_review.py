@@ -6,8 +6,9 @@ import errno
 import shutil
 
 import pytest
-from review_samples import flora_results
+from review_samples import flora_cases, flora_results, write_results
 
+from herbzoo.curation.case_files import copy_cases, thumbnail_path
 from herbzoo.curation.review import Review
 from herbzoo.data.decisions import COLUMNS, read_decisions, read_rows
 from herbzoo.errors import DataError
@@ -97,7 +98,8 @@ def test_what_makes_no_sense_is_refused_and_the_rest_is_kept(review, wrong, reas
     good = claim(case, "unsure")
     bad = claim(case, "agree", case.proposals[0].candidate.scientificName) | wrong
     answer = review.take([bad, good], 0)
-    assert len(answer["refused"]) == 1 and reason in answer["refused"][0]
+    assert len(answer["refused"]) == 1 and reason in answer["refused"][0]["reason"]
+    assert answer["refused"][0]["place"] == 0
     assert [row.decision for row in read_rows(review.decisions_path)] == ["unsure"]
 
 
@@ -115,6 +117,75 @@ def test_what_is_sent_again_is_written_once(review):
     review.take(sent[:3], 0)
     review.take(sent, 0)
     assert len(read_rows(review.decisions_path)) == len(sent)
+
+
+@pytest.mark.parametrize("name", ["Jo\x00", "J" * 99 + " Doe", "J\ud83d", "Jo\u2028Doe"])
+def test_a_reviewer_of_whatever_name_is_known_again(review, name):
+    sent = [claim(case_on(review, "misnamed"), "unsure", identifiedBy=name)]
+    review.take(sent, 0)
+    review.take(sent, 0)
+    assert len(read_rows(review.decisions_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("=cmd|' /C calc'!A0", "cmd|' /C calc'!A0"),
+        ("+ -=HYPERLINK(1)", "HYPERLINK(1)"),
+        ("- no fruits", "- no fruits"),
+        ("a = b (c)", "a = b (c)"),
+    ],
+)
+def test_what_anybody_typed_is_no_formula_of_a_spreadsheet(review, typed, kept):
+    case = case_on(review, "misnamed")
+    review.take([claim(case, "unsure", identificationRemarks=typed)], 0)
+    assert read_rows(review.decisions_path)[0].identificationRemarks == kept
+
+
+def test_decisions_are_shown_where_none_can_be_written(review, monkeypatch):
+    review.take([claim(case_on(review, "misnamed"), "unsure")], 0)
+
+    def forbidden(*given, **how):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("herbzoo.data.decisions.FileLock", forbidden)
+    answer = review.take([], 0)
+    assert len(answer["rows"]) == 1 and not answer["problem"]
+    answer = review.take([claim(case_on(review, "conflict"), "unsure")], 0)
+    assert len(answer["rows"]) == 1 and "Read-only" in answer["problem"]
+
+
+def test_results_that_are_renewed_under_a_running_server_are_shown_and_pages_of_before_go_on(
+    folder,
+):
+    collection, cases = flora_cases(8)
+    write_results(folder, collection, cases[:5])
+    review, gone, new = Review(folder), cases[0], cases[7]
+    assert gone.id in [case["id"] for case in review.page["cases"]]
+    write_results(folder, collection, cases[1:])
+    shown = [case["id"] for case in review.page["cases"]]
+    assert shown == [case.id for case in cases[1:]]
+    assert not review.take([claim(gone, "unsure"), claim(new, "unsure")], 0)["refused"]
+    (folder / "cases.jsonl").write_text("{")
+    assert [case["id"] for case in review.page["cases"]] == shown, "as long as it can be read"
+
+
+def test_a_file_in_the_place_of_a_picture_is_not_shown(folder, tmp_path):
+    secret, review = tmp_path / "secret", Review(folder)
+    secret.write_text("secret")
+    case = case_on(review, "misnamed")
+    path = thumbnail_path(folder, case.record.image)
+    path.unlink()
+    path.symlink_to(secret)
+    assert Review(folder).picture(path.stem) is None
+    copy_cases(folder, tmp_path / "copy")
+    assert not thumbnail_path(tmp_path / "copy", case.record.image).exists()
+
+
+def test_damaged_names_are_refused_in_one_line(folder):
+    (folder / "taxa.csv").write_text("name\nAcer\n")
+    with pytest.raises(DataError, match=r"taxa\.csv is damaged"):
+        Review(folder)
 
 
 def test_a_full_disk_is_said_and_nothing_is_half_written(review, monkeypatch):

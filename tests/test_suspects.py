@@ -3,11 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from curation_samples import chosen, flora_features, renamed, with_column
 
 from herbzoo.curation.case import CONFLICT, MISNAMED
+from herbzoo.curation.evidence import Evidence
+from herbzoo.curation.fold_view import FoldView
 from herbzoo.curation.suspect_cases import listed_rows, suspect_case
+from herbzoo.curation.suspect_files import write_conflicts, write_suspects
 from herbzoo.curation.suspects import Suspects, find_suspects
 from herbzoo.errors import DataError
 from herbzoo.taxonomy import Taxon, Taxonomy
@@ -259,3 +263,88 @@ def test_the_answer_does_not_depend_on_the_order_of_the_rows():
     order = np.random.default_rng(3).permutation(len(features))
     found, shuffled = suspects(features), suspects(chosen(features, order))
     assert set(images(found, listed_rows(found))) == set(images(shuffled, listed_rows(shuffled)))
+
+
+def in_one_gathering(features, *images: str):
+    return with_column(features, "recordNumber", dict.fromkeys(images, "77"))
+
+
+@pytest.mark.parametrize("family", ["", "Rosaceae"])
+def test_a_conflict_of_two_names_without_relatives_is_shown_though_neither_can_be_judged(
+    tmp_path, family
+):
+    features = renamed(flora_features(), {"alba0.png": "Musa alba", "alba1.png": "Musa nigra"})
+    frame = features.collection.frame
+    frame = frame.assign(family=frame["family"].where(frame["family"] == family, ""))
+    features = replace(features, collection=replace(features.collection, frame=frame))
+    found = suspects(in_one_gathering(features, "alba0.png", "alba1.png"))
+    listed = listed_rows(found)
+    assert set(images(found, listed)) == {"alba0.png", "alba1.png"}  # one half each, not less
+    case = case_of(found, "alba0.png")
+    assert case.reasons[0].endswith("is named Musa nigra.")
+    assert case.reasons[1].endswith("; but none of these is a relative of Musa alba.")
+    assert not any("nan" in reason or "judged by its" in reason for reason in case.reasons)
+    write_suspects(tmp_path, found, listed)
+    table = pd.read_csv(tmp_path / "suspects.csv", keep_default_na=False)
+    row = table[table["image"] == "alba0.png"].iloc[0]
+    assert (row["judgedAt"], row["presentProbability"]) == ("", "")
+    assert (row["proposedName"], row["disagreement"]) == ("Musa nigra", "species")
+
+
+def test_duplicates_that_differ_in_genus_alone_say_so(tmp_path):
+    features = renamed(flora_features(), {"robur0.png": "Fagus sp."})
+    found = suspects(in_one_gathering(features, "robur0.png", "robur1.png"))
+    assert case_of(found, "robur1.png").reasons[0].endswith("is named Fagus sp.")
+    reasons = case_of(found, "robur0.png").reasons
+    assert reasons[0].endswith("is named Quercus robur.")
+    assert "Of the 5 sheets most like it, 5 are Quercus robur and none is of its genus." in reasons
+    write_conflicts(tmp_path, found)
+    table = pd.read_csv(tmp_path / "conflicts.csv")
+    wrong = dict(zip(table["image"], table["probabilityWrong"], strict=True))
+    assert wrong["robur0.png"] > 0.9 > 0.1 > wrong["robur1.png"]
+
+
+def test_the_rank_of_disagreement_is_that_of_the_name_that_is_proposed(tmp_path):
+    """A duplicate's name is proposed first, even if the sheet looks more like a third one."""
+    features = flora_features()
+    values = features.values.copy()
+    values[[0, 36]] = values[[1, 13]].mean(axis=0)  # between Rosa alba and Rosa canina
+    features = in_one_gathering(replace(features, values=values), "alba0.png", "avium0.png")
+    found = suspects(features)
+    row = row_of(found, "alba0.png")
+    assert found.likeliest(row)[0][0] != found.proposals(row)[0][0]
+    assert found.disagreement(row) == "genus"
+    reasons = case_of(found, "alba0.png").reasons
+    assert "Prunus avium is of another genus: Prunus, not Rosa." in reasons
+
+
+def test_a_name_that_looks_right_is_not_said_to_be_another_one():
+    features = in_one_gathering(flora_features(), "alba0.png", "avium0.png")
+    reasons = case_of(suspects(features), "alba0.png").reasons
+    assert "Judged by all other gatherings, its name is right with probability 0.99." in reasons
+
+
+def test_near_sheets_are_kept_for_what_is_listed_first(monkeypatch):
+    """That is the gravest of what is surely wrong, not what has the widest margin."""
+    monkeypatch.setattr("herbzoo.curation.evidence.LEAST", 1)
+    features = renamed(flora_features(), {"alba0.png": "Rosa canina", "robur0.png": "Rosa gallica"})
+    found = suspects(features)
+    sister, family = row_of(found, "alba0.png"), row_of(found, "robur0.png")
+    assert found.order[0] == family
+    found.judged.own[[sister, family]] = 1e-12, 1e-9
+    rows = np.array([sister, family])
+    learned = ~np.isin(np.arange(len(features)), rows)
+    species = found.names.species
+    view = FoldView(features.values, species, 11, np.zeros(len(species), bool), learned)
+    evidence = Evidence(found.names, 1, ())
+    evidence.look(view, rows, found.judged)
+    assert evidence.present(family) and not evidence.present(sister)
+
+
+def test_a_collection_of_doubtful_names_alone_is_refused_in_one_line():
+    features = flora_features()
+    frame = features.collection.frame
+    named = frame.assign(scientificName=frame["scientificName"].str.replace(" ", " cf. "))
+    features = replace(features, collection=replace(features.collection, frame=named))
+    with pytest.raises(DataError, match="no name says without doubt what species a sheet is"):
+        suspects(features)

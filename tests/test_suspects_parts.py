@@ -11,6 +11,7 @@ from tiny import collection_of
 from herbzoo.curation.confident import confident_issues
 from herbzoo.curation.fold_view import ABSENT, LOOKED_AT, OF_EACH, FoldView
 from herbzoo.curation.folds import gathering_folds
+from herbzoo.curation.judging import Judging
 from herbzoo.curation.named_rows import UNNAMED, named_rows
 from herbzoo.curation.pooling import Pool
 from herbzoo.curation.slips import RARE, Slips, name_likelihoods
@@ -184,6 +185,13 @@ def test_slips_lead_to_each_name_of_their_kind_alike():
     assert alone[1] == alone[2] == 0
 
 
+def test_a_genus_that_stands_for_one_of_its_species_is_no_likelier_than_it():
+    """Of a species that is nowhere else only the genus can be told, which has four names."""
+    own = [np.array([0.8]), np.array([0.8]), np.array([0.9]), np.ones(1)]
+    found = name_likelihoods(own, [np.array([one]) for one in (4, 4, 9, 59)])[0]
+    assert found == pytest.approx([0.8 / 4, 0, 0.1 / 5, 0.1 / 50])
+
+
 def test_confident_learning_in_blocks_is_that_of_cleanlab():
     from cleanlab.filter import find_label_issues
 
@@ -216,5 +224,55 @@ def test_a_gathering_that_is_split_by_nothing_else_joins_its_images():
     from herbzoo.data.gatherings import gatherings
 
     numbers = gatherings(features.collection.frame)
-    folds = gathering_folds(numbers, named_rows(features.collection).genus)
+    folds = gathering_folds(numbers, named_rows(features.collection).species)
     assert folds[0] == folds[1]
+
+
+@pytest.mark.parametrize("written", ["unknown", "indet.", "N/A", "Unknown."])
+def test_a_text_that_says_nothing_is_no_species_and_is_never_proposed(written):
+    names = names_of(written, "Zea mays")
+    assert names.species.tolist() == [UNNAMED, 0] and len(names.taxa) == 1
+
+
+def test_a_family_is_judged_as_one_whatever_stands_in_the_column_of_genera():
+    names = names_of("Poaceae", "Zea mays", genus=["Poaceae", "Zea"], family=["", "Poaceae"])
+    assert names.genera == ("Zea",) and names.genus.tolist() == [UNNAMED, 0]
+    assert names.family.tolist() == [0, 0] and names.species[0] == UNNAMED
+
+
+def test_the_genus_of_a_hybrid_genus_is_not_its_sign():
+    names = names_of("× Cupressocyparis leylandii", "×Cupressocyparis notabilis", "Zea mays")
+    assert names.genera == ("Cupressocyparis", "Zea")
+    assert names.genus_of[names.species].tolist() == [0, 0, 1]
+
+
+def test_a_section_is_no_species():
+    names = names_of("Carex sect. Phacocystis", "Carex acuta")
+    assert [taxon.scientificName for taxon in names.taxa] == ["Carex acuta"]
+    assert names.species[0] == UNNAMED and names.genus.tolist() == [0, 0]
+
+
+def test_one_fold_alone_is_refused():
+    with pytest.raises(DataError, match="one fold leaves no other to judge it by"):
+        gathering_folds(np.arange(4), np.zeros(4, dtype=int), folds=1)
+
+
+def test_temperatures_are_found_on_a_part_of_a_large_fold(monkeypatch):
+    """Scores of all rows of a fold and all species would not fit into memory."""
+    features = flora_features(sheets=20)
+    names = named_rows(features.collection)
+    folds = np.arange(len(features)) % 2
+    seen = []
+    fit = Pool.fit
+
+    def watched(scores, labels, explained):
+        seen.append(len(labels))
+        return fit(scores, labels, explained)
+
+    monkeypatch.setattr(Pool, "fit", watched)
+    monkeypatch.setattr("herbzoo.curation.judging.ENOUGH_ROWS", 30)
+    judging = Judging(features.values, names, folds, np.zeros(len(features), bool))
+    shown = []
+    found = judging.run(lambda view, rows, judged: shown.append(len(rows)))
+    assert seen == [37] and shown == [110, 110]
+    assert (found.rank == 0).all() and (found.own > 0.5).mean() > 0.9

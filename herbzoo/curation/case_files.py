@@ -91,8 +91,11 @@ def copy_cases(folder: Path, target: Path) -> None:
     for name in (CASES_FILE, TAXA_FILE, SUMMARY_FILE, DECISIONS_FILE):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
-    if (folder / THUMBNAILS).is_dir():
-        shutil.copytree(folder / THUMBNAILS, target / THUMBNAILS)
+    (target / THUMBNAILS).mkdir()
+    for case in read_cases(folder):
+        for record in case.sheets():
+            if (content := read_thumbnail(folder, record.image)) is not None:
+                thumbnail_path(target, record.image).write_bytes(content)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -112,13 +115,20 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def read_taxa(folder: Path, cases: Iterable[Case]) -> list[Taxon]:
-    """Returns the names that a reviewer may choose from, by name: those kept, and of the cases."""
+    """Returns the names that a reviewer may choose from, by name: those kept, and of the cases.
+
+    Raises:
+        DataError: if the file of names is damaged.
+    """
     found: dict[str, Taxon] = {}
     path = folder / TAXA_FILE
     if path.is_file():
-        with path.open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                found.setdefault(row["scientificName"], _taxon(row))
+        try:
+            with path.open(encoding="utf-8", newline="") as stream:
+                for row in csv.DictReader(stream, strict=True):
+                    found.setdefault(row["scientificName"], _taxon(row))
+        except (csv.Error, KeyError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} is damaged ({error})") from error
     for case in cases:
         for record in case.sheets():
             if record.scientificName:
@@ -134,6 +144,18 @@ def thumbnail_digest(key: str) -> str:
 def thumbnail_path(folder: Path, key: str) -> Path:
     """Returns where the thumbnail of an image is, if it has one."""
     return folder / THUMBNAILS / f"{thumbnail_digest(key)}.webp"
+
+
+def read_thumbnail(folder: Path, key: str) -> bytes | None:
+    """Returns the thumbnail of an image, if it has one.
+
+    A file that is no WebP is none: in a folder of a stranger it may be a link to anything.
+    """
+    try:
+        content = thumbnail_path(folder, key).read_bytes()
+    except OSError:  # an image that could not be read has none
+        return None
+    return content if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
 
 
 def shown_part(case: Case) -> Case:

@@ -22,6 +22,8 @@ from herbzoo.image_batches import AUTO
 RECORDS, IMAGES = "records", "images"
 LIKE = 0.9
 """Cosine of features from which on two pictures under different names are looked at closely."""
+_DIGITS = 9
+"""So that each of two names that are equally likely gets one half, and no hair's breadth less."""
 MOST_PICTURES = 20_000
 """Pictures that are looked at closely at the most; if there are more, likeness means nothing."""
 
@@ -80,30 +82,33 @@ def _contradicting(
     groups: Sequence[tuple[int, ...]], names: NamedRows, found_by: str
 ) -> list[Conflict]:
     return [
-        Conflict(tuple(sorted(group)), found_by)
-        for group in groups
-        if _contradict(names.species[list(group)]) or _contradict(names.genus[list(group)])
+        Conflict(tuple(sorted(group)), found_by) for group in groups if contradict(names, group)
     ]
 
 
-def _contradict(numbers: np.ndarray) -> bool:
-    return len(np.unique(numbers[numbers != UNNAMED])) > 1
+def contradict(names: NamedRows, rows: Sequence[int]) -> bool:
+    """Tells whether the names of some rows differ, at a rank down to which several go."""
+    numbers = (names.at(rank)[list(rows)] for rank in ("species", "genus"))
+    return any(len(np.unique(some[some != UNNAMED])) > 1 for some in numbers)
 
 
 def wrongness(conflict: Conflict, judged: Judgements, names: NamedRows) -> dict[int, float]:
     """Returns for each row of a conflict the probability that its name is wrong.
 
-    One of the names is taken to be right, each as likely as the other but for what all sheets of
-    the gathering look like. Rows without a name at the rank of species are left out.
+    One of the names is taken to be right, each as likely as the other but for what the sheets of
+    the gathering look like on average: they show one plant, and are no independent witnesses. Rows
+    without a name at the rank of species are left out.
     """
     rows, species = conflict.rows, conflict.names(names)
     if len(species) < 2:
         return {}
-    logs = np.array([sum(np.log(judged.probability(row, one)) for row in rows) for one in species])
+    logs = np.array(
+        [np.mean([np.log(judged.probability(row, one)) for row in rows]) for one in species]
+    )
     right = np.exp(logs - np.logaddexp.reduce(logs))
     of_species = dict(zip(species, right.tolist(), strict=True))
     return {
-        row: 1 - of_species[int(names.species[row])]
+        row: round(1 - of_species[int(names.species[row])], _DIGITS)
         for row in rows
         if names.species[row] != UNNAMED
     }

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from herbzoo.curation.case_files import NEAR, NEAR_OTHERS
+from herbzoo.curation.case_files import NEAR, NEAR_OTHERS, PROPOSALS
 from herbzoo.curation.conflicts import Conflict
 from herbzoo.curation.fold_view import FoldView
 from herbzoo.curation.judging import Judgements
 from herbzoo.curation.named_rows import UNNAMED, NamedRows
+from herbzoo.curation.ranking import ranked
+from herbzoo.curation.slips import Slips
 
+LEAST = 200
+"""Rows of a fold to look up at the least: not all folds have equally many doubtful names."""
 Near = tuple[tuple[int, float], ...]
 """Rows and their cosines, the nearest first."""
 
@@ -22,14 +26,14 @@ class Evidence:
 
     Args:
         names: of the rows.
-        most: rows of a fold to look up, those with the most doubtful names; and all rows of
+        most: rows that will be shown; as many of each fold are looked up, and all rows of
             conflicts besides.
         conflicts: duplicates under different names; the other one's sheets count as nearest.
     """
 
     def __init__(self, names: NamedRows, most: int, conflicts: Sequence[Conflict]) -> None:
-        self._names, self._most = names, most
-        self._duplicates = {row: one.rows for one in conflicts for row in one.rows}
+        self._names, self._most = names, max(most, LEAST)
+        self._conflicts = {row: one for one in conflicts for row in one.rows}
         self._present: dict[int, Near] = {}
         self._proposed: dict[tuple[int, int], Near] = {}
 
@@ -46,9 +50,10 @@ class Evidence:
 
     def look(self, view: FoldView, rows: np.ndarray, judged: Judgements) -> None:
         """Looks up the near sheets of the most doubtful rows of a fold."""
-        margin = np.nan_to_num(judged.margin[rows], nan=-np.inf)
-        doubtful = rows[np.argsort(-margin, kind="stable")[: self._most]]
-        in_conflict = [row for row in rows.tolist() if row in self._duplicates]
+        likelihoods = judged.likelihoods[rows]
+        slips = Slips.fit(likelihoods[judged.rank[rows] == 0])  # those of all folds come later
+        doubtful = ranked(judged, self._names, rows, slips.suspicion(likelihoods))[: self._most]
+        in_conflict = [row for row in rows.tolist() if row in self._conflicts]
         for row in dict.fromkeys([*doubtful.tolist(), *in_conflict]):
             self._look_at(view, row, judged)
 
@@ -63,7 +68,7 @@ class Evidence:
                 continue
             if near := view.nearest_among(look, self._names.at(rank) == taxon, NEAR):
                 self._present[row] = tuple(near)
-        candidates = [*judged.candidates[row].tolist(), *self._other_names(row)]
+        candidates = [*judged.candidates[row].tolist(), *self._other_names(row, judged)]
         others = [one for one in dict.fromkeys(candidates) if one not in (own, UNNAMED)]
         for place, species in enumerate(others):
             most = NEAR if place == 0 else NEAR_OTHERS
@@ -71,18 +76,21 @@ class Evidence:
             near += view.nearest_of(look, species, most)
             self._proposed[row, species] = tuple(near[:most])
 
-    def _other_names(self, row: int) -> list[int]:
-        """Returns the species that duplicates of a row are named as."""
-        return [int(self._names.species[other]) for other in self._duplicates.get(row, ())]
+    def _other_names(self, row: int, judged: Judgements) -> list[int]:
+        """Returns the species that duplicates of a row are named as, as many as are shown."""
+        if row not in self._conflicts:
+            return []
+        own = self._names.species[row]
+        others = [one for one in self._conflicts[row].names(self._names) if one != own]
+        return sorted(others, key=lambda one: -judged.probability(row, one))[:PROPOSALS]
 
     def _duplicates_named(
         self, view: FoldView, look: Tensor, row: int, species: int
     ) -> list[tuple[int, float]]:
-        same = [
-            other
-            for other in self._duplicates.get(row, ())
-            if other != row and self._names.species[other] == species
-        ]
-        if not same:
+        if row not in self._conflicts:
             return []
-        return list(zip(same, view.cosines(look, np.array(same)).tolist(), strict=True))
+        rows = np.array(self._conflicts[row].rows)
+        same = rows[(rows != row) & (self._names.species[rows] == species)]
+        if not len(same):
+            return []
+        return list(zip(same.tolist(), view.cosines(look, same).tolist(), strict=True))

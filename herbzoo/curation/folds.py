@@ -20,16 +20,21 @@ def gathering_folds(
 
     Args:
         gatherings: a number for each row, `[N]`; rows of one number stay together.
-        species: a number for each row, `[N]`; a gathering counts as the species of its first row.
-        folds: how many; 0 chooses by the number of rows.
+        species: a number for each row, `[N]`; a gathering counts as its first row. Species of
+            neighbouring numbers, such as those of a genus, are spread together.
+        folds: how many, two at least; 0 chooses by the number of rows.
         seed: decides which gathering goes where.
 
     Returns:
         The fold of each row, `[N]`, from 0.
 
     Raises:
-        DataError: if there is only one gathering.
+        DataError: if there is only one gathering, or one fold.
     """
+    if folds == 1:
+        raise DataError(
+            "one fold leaves no other to judge it by: take two or more, or 0 for what suits"
+        )
     each, first, place = np.unique(gatherings, return_index=True, return_inverse=True)
     if len(each) < 2:
         raise DataError(

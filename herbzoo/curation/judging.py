@@ -7,7 +7,7 @@ one gathering is judged by its genus, and one whose genus has no other by its fa
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -85,6 +85,10 @@ Look = Callable[[FoldView, np.ndarray, Judgements], None]
 """Is shown each fold while it is in memory: the view, its rows, and what is thought so far."""
 
 
+_Waiting = tuple[FoldView, np.ndarray, np.ndarray, list[Opinions]]
+"""A fold, its rows, those of them that temperatures are found on, and the opinions of these."""
+
+
 class Judging:
     """Judges the rows of a collection, a fold at a time.
 
@@ -95,7 +99,7 @@ class Judging:
         field: whether each is a field photo, `[N]`.
 
     Raises:
-        DataError: if all names are of one species.
+        DataError: if all names without doubt are of one species, or of none.
     """
 
     def __init__(
@@ -103,6 +107,11 @@ class Judging:
     ) -> None:
         self.values, self.names, self.folds, self.field = values, names, folds, field
         self._vouching = (names.species != UNNAMED) & ~names.doubtful
+        if not self._vouching.any():
+            raise DataError(
+                "no name says without doubt what species a sheet is, so there is nothing to judge "
+                "others by: add sheets that are named to species"
+            )
         if len(np.unique(names.species[self._vouching])) < 2:
             raise DataError(
                 "all names without doubt are of one species, so there is no other to confuse it "
@@ -131,7 +140,7 @@ class Judging:
             scratch: folder for a temporary file; the system's place if not given.
         """
         pool: Pool | None = None
-        waiting: list[tuple[FoldView, np.ndarray, list[Opinions]]] = []
+        waiting: list[_Waiting] = []
         with (
             progress(len(self.folds)) as advance,
             tempfile.TemporaryFile(dir=scratch) as file,
@@ -141,13 +150,16 @@ class Judging:
                 rows = np.flatnonzero(self.folds == fold)
                 view = self._view(fold)
                 if pool is None:
-                    waiting.append((view, rows, [*self._opinions(view, rows)]))
-                    seen = sum(len(rows) for _, rows, _ in waiting)
+                    # Of a very large fold some rows, evenly spread, are enough for temperatures.
+                    some = rows[:: max(1, len(rows) // ENOUGH_ROWS)]
+                    waiting.append((view, rows, some, [*self._opinions(view, some)]))
+                    seen = sum(len(some) for _, _, some, _ in waiting)
                     if seen < min(ENOUGH_ROWS, len(self.folds)):
                         continue
                     pool = self._pool(waiting)
-                    for early in waiting:
-                        self._settle(*early, pool, kept, look, advance)
+                    for view, rows, some, blocks in waiting:
+                        whole = blocks if len(some) == len(rows) else self._opinions(view, rows)
+                        self._settle(view, rows, whole, pool, kept, look, advance)
                     waiting = []
                 else:
                     self._settle(view, rows, self._opinions(view, rows), pool, kept, look, advance)
@@ -167,10 +179,10 @@ class Judging:
         for start in range(0, len(rows), _BLOCK):
             yield view.opinions(rows[start : start + _BLOCK])
 
-    def _pool(self, waiting: Sequence[tuple[FoldView, np.ndarray, list[Opinions]]]) -> Pool:
-        blocks = [block for _, _, blocks in waiting for block in blocks]
+    def _pool(self, waiting: Sequence[_Waiting]) -> Pool:
+        blocks = [block for *_, blocks in waiting for block in blocks]
         scores = [np.concatenate([block.scores[k] for block in blocks]) for k in range(3)]
-        rows = np.concatenate([rows for _, rows, _ in waiting])
+        rows = np.concatenate([some for _, _, some, _ in waiting])
 
         def explained(some: np.ndarray, logs: np.ndarray) -> np.ndarray:
             """Returns how likely the names of some rows are, right or slips, `[B]`."""
@@ -187,7 +199,7 @@ class Judging:
         self,
         view: FoldView,
         rows: np.ndarray,
-        opinions: Sequence[Opinions] | Iterator[Opinions],
+        opinions: Iterable[Opinions],
         pool: Pool,
         kept: _Kept,
         look: Look,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from herbzoo.data.label_text import is_absent
 from herbzoo.data.records import Collection
+from herbzoo.data.taxa_list import is_family
 from herbzoo.errors import DataError
+from herbzoo.name_words import NO_NAMES
 from herbzoo.names import parse_name
 from herbzoo.taxonomy import Taxon, Taxonomy
 
@@ -80,10 +84,12 @@ def named_rows(collection: Collection, known: Taxonomy | None = None) -> NamedRo
         raise DataError(f"{collection.name} has no names in scientificName: nothing to doubt")
     synonyms = {} if known is None else _accepted(known)
     read = {text: _read(text, synonyms) for text in names.unique()}
-    species = names.map({text: one[0] for text, one in read.items()})
-    genus = names.map({text: one[1] for text, one in read.items()})
-    genus = genus.where(genus != "", frame["genus"])
-    renamed = frame.assign(scientificName=species.to_numpy(), genus=genus.to_numpy())
+    species = names.map({text: one.species for text, one in read.items()})
+    genus = names.map({text: one.genus for text, one in read.items()})
+    family = names.map({text: one.family for text, one in read.items()})
+    genus = genus.where((genus != "") | (family != ""), frame["genus"])
+    family = family.where(family != "", frame["family"])
+    renamed = frame.assign(scientificName=species, genus=genus, family=family)
     taxonomy = (
         Taxonomy.from_collection(replace(collection, frame=renamed))
         if (species != "").any()
@@ -99,7 +105,7 @@ def named_rows(collection: Collection, known: Taxonomy | None = None) -> NamedRo
     row_genus = [taxa[k].genus if k >= 0 else g for k, g in zip(of_row, genus, strict=True)]
     row_family = [
         taxa[k].family if k >= 0 else f or family_of_genus.get(g, "")
-        for k, g, f in zip(of_row, genus, frame["family"], strict=True)
+        for k, g, f in zip(of_row, genus, family, strict=True)
     ]
     genera, genus_numbers, genus_of = _numbered(row_genus, [taxon.genus for taxon in taxa])
     families, family_numbers, family_of = _numbered(row_family, [taxon.family for taxon in taxa])
@@ -112,29 +118,48 @@ def named_rows(collection: Collection, known: Taxonomy | None = None) -> NamedRo
         family_numbers,
         genus_of,
         family_of,
-        _qualifiers(frame, {text: one[2] for text, one in read.items()}),
+        _qualifiers(frame, {text: one.doubt for text, one in read.items()}),
     )
 
 
-def _read(text: str, synonyms: Mapping[str, str]) -> tuple[str, str, str]:
-    """Returns species, genus and doubt of a name; a text that is none is its own species."""
+class _Name(NamedTuple):
+    """What a written name says."""
+
+    species: str = ""
+    genus: str = ""
+    family: str = ""
+    doubt: str = ""
+
+
+def _read(text: str, synonyms: Mapping[str, str]) -> _Name:
+    """Takes a name apart; a text that is none, such as `class 17`, is its own species."""
     parsed = parse_name(text)
-    if parsed.problem:
-        return text, "", ""
     doubt = ", ".join(_DOUBT.findall(parsed.qualifier))
+    if parsed.problem:
+        return _Name("" if _says_nothing(text) else text, doubt=doubt)
+    if is_family(parsed.name):
+        return _Name(family=parsed.name, doubt=doubt)
     name = _binomial(parsed.name)
     if name == parsed.genus:
-        return "", parsed.genus, doubt
+        return _Name(genus=parsed.genus, doubt=doubt)
     accepted = synonyms.get(parsed.name, synonyms.get(name, name))
-    return accepted, accepted.split()[0], doubt
+    # The first word of a hybrid genus is the sign of multiplication.
+    return _Name(accepted, parse_name(accepted).genus or accepted.split()[0], doubt=doubt)
+
+
+def _says_nothing(text: str) -> bool:
+    """Tells whether a text stands for no name: `unknown`, `indet.`."""
+    return is_absent(text) or text.lower().strip(" .?-") in NO_NAMES
 
 
 def _binomial(name: str) -> str:
-    """Leaves out ranks below species; formulae of hybrids stay whole."""
+    """Leaves out ranks below species and between it and genus; hybrid formulae stay whole."""
     words = name.split()
-    if _HYBRID not in words[:2]:
-        return name if _HYBRID in words else " ".join(words[:2])
-    return " ".join(words[:3])
+    if _HYBRID in words[:2]:
+        return " ".join(words[:3])
+    if _HYBRID in words:
+        return name
+    return words[0] if words[1:] and words[1].endswith(".") else " ".join(words[:2])
 
 
 def _accepted(known: Taxonomy) -> dict[str, str]:

@@ -78,7 +78,7 @@ class NovelCases:
     def case(self, row: int) -> Case:
         """Returns the case of an image that is listed."""
         found, listed = self._found, self._found.lists[row]
-        record = record_of(found.rows.collection.frame, row)
+        record = found.records[row]
         at = place(found.space, found.rows.values[row : row + 1])[0]
         present = int(found.present[row])
         doubt = found.name_p[row] if listed == MISNAMED else found.p[row]
@@ -190,7 +190,7 @@ class NovelCases:
 
     def _sheets(self, near: Sequence[tuple[int, float]]) -> tuple[NearSheet, ...]:
         frame = self._found.known.frame
-        records = [(record_of(frame, row), cosine) for row, cosine in near]
+        records = [(_record(frame, row), cosine) for row, cosine in near]
         return tuple(
             NearSheet(replace(record, image=KNOWN_PREFIX + record.image), round(cosine, 4))
             for record, cosine in records
@@ -202,8 +202,7 @@ class NovelCases:
         return {name: text for name, text in there.items() if text}
 
 
-def record_of(frame: pd.DataFrame, row: int) -> SpecimenRecord:
-    """Returns the record of a row of a table."""
+def _record(frame: pd.DataFrame, row: int) -> SpecimenRecord:
     return SpecimenRecord(*(str(frame[name].iat[row]) for name in COLUMNS))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from herbzoo.curation.case import BAD_IMAGE, MISNAMED, UNKNOWN, candidate_of, case_id
 from herbzoo.curation.clusters import Cluster
-from herbzoo.curation.novel_cases import NovelCases, record_of
+from herbzoo.curation.novel_cases import NovelCases
 from herbzoo.curation.novelty import Novelty
 from herbzoo.curation.result_tables import SHEET, Determiner, write_identifications, write_table
 from herbzoo.identification import Candidate
@@ -67,19 +67,19 @@ def write_novel(folder: Path, found: Novelty, cases: NovelCases, order: Sequence
         cases: give the reasons.
         order: all rows.
     """
-    frame, lists = found.rows.collection.frame, found.lists
-    rows = []
+    lists, rows = found.lists, []
     for position, row in enumerate(order, start=1):
+        record = found.records[row]
         rank, taxon, probability = found.sure_rank(row) if lists[row] == UNKNOWN else ("", "", 0.0)
         best = found.known.taxa[found.candidates[row, 0]]
         named = found.name_p[row]
         rows.append(
             {
-                **{name: str(frame[name].iat[row]) for name in (*SHEET, "scientificName")},
+                **{name: getattr(record, name) for name in (*SHEET, "scientificName")},
                 "position": str(position),
                 "list": lists[row],
                 "cluster": cases.cluster_name(row),
-                "novelty": f"{found.novelty[row]:.4f}",
+                "novelty": f"{1 - found.p[row]:.4f}",
                 "pValue": f"{found.p[row]:.5f}",
                 "promised": str(bool(found.promised[row])).lower(),
                 "nearestName": best.scientificName,
@@ -90,7 +90,7 @@ def write_novel(folder: Path, found: Novelty, cases: NovelCases, order: Sequence
                 "presentNamePValue": f"{named:.5f}" if named == named else "",
                 "imageFault": found.faults[row],
                 "reasons": " ".join(cases.reasons(row)),
-                "caseID": case_id(record_of(frame, row)),
+                "caseID": case_id(record),
             }
         )
     return write_table(folder / NOVEL_FILE, NOVEL_COLUMNS, rows)
@@ -132,10 +132,9 @@ def write_proposals(folder: Path, found: Novelty, determiner: Determiner) -> Pat
         found: what was found.
         determiner: the model.
     """
-    frame = found.rows.collection.frame
     rows = []
     for row in [*found.in_order(UNKNOWN).tolist(), *found.in_order(MISNAMED).tolist()]:
-        sheet = {name: str(frame[name].iat[row]) for name in SHEET}
+        sheet = {name: getattr(found.records[row], name) for name in SHEET}
         propose = _unknown if found.lists[row] == UNKNOWN else _misnamed
         rows.append(determiner.identification(sheet, *propose(found, row)))
     return write_identifications(folder, rows)

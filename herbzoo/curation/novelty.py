@@ -26,6 +26,7 @@ from herbzoo.curation.novelty_scores import (
 )
 from herbzoo.curation.posterior import SureRank, higher_ranks, rolled_up, sure_ranks
 from herbzoo.curation.rehearsal import Rehearsal, rehearse
+from herbzoo.data.records import SpecimenRecord
 from herbzoo.errors import DataError
 from herbzoo.taxonomy import Taxonomy
 
@@ -96,10 +97,10 @@ class Novelty:
         """What each image is listed as, `[B]`; '' for what fits its name, or has none."""
         return [self._listed(row) for row in range(len(self.p))]
 
-    @property
-    def novelty(self) -> np.ndarray:
-        """`[B]`, share of the known specimens that are less strange."""
-        return 1 - self.p
+    @cached_property
+    def records(self) -> tuple[SpecimenRecord, ...]:
+        """The record of each image, `B` of them."""
+        return tuple(self.rows.collection.records())
 
     def in_order(self, name: str) -> np.ndarray:
         """Returns the rows of a list, the strangest or worst named first."""

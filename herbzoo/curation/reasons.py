@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import numpy as np
 
-from herbzoo.curation.conflicts import RECORDS, Conflict
+from herbzoo.curation.conflicts import RECORDS, Conflict, contradict
 from herbzoo.curation.named_rows import QUALIFIER, UNNAMED
+from herbzoo.curation.naming import NO_RANK
 from herbzoo.curation.suspects import Suspects
 from herbzoo.data.event_dates import parse_date
 from herbzoo.taxonomy import RANKS
@@ -48,11 +48,11 @@ def _reasons(found: Suspects, row: int) -> Iterator[str]:
     conflict = found.conflict_of.get(row)
     if conflict is not None:
         yield from _conflicting(found, row, conflict)
-    proposed = found.proposals(row)
-    if proposed:
-        yield from _likelier(found, row, proposed[0])
-        yield from _neighbours(found, row, proposed[0][0])
-        yield from _prototypes(found, row, proposed[0][0])
+    likeliest = found.likeliest(row)
+    if likeliest:
+        yield from _likelier(found, row, likeliest[0])
+        yield from _neighbours(found, row, likeliest[0][0])
+        yield from _prototypes(found, row, likeliest[0][0])
     if found.judged.issue[row]:
         yield "Confident learning counts its name as wrong."
     yield from _rank(found, row)
@@ -68,33 +68,38 @@ def _present(found: Suspects, row: int) -> str:
 
 
 def _conflicting(found: Suspects, row: int, conflict: Conflict) -> Iterator[str]:
-    own = found.names.species[row]
     for other in conflict.rows:
-        if other == row or found.names.species[other] in (own, UNNAMED):
+        if not contradict(found.names, (row, other)):
             continue
         record = found.record(other)
+        name = record.scientificName.rstrip(". ")  # `Fagus sp.` ends a sentence as it is
         sheet = f"{record.institutionCode} {record.catalogNumber}".strip() or record.image
         if conflict.found_by == RECORDS:
             event = f"{record.recordedBy} {record.recordNumber}".strip()
             of = f" of the same gathering ({event})" if event else " of the same gathering"
-            yield f"Its duplicate {sheet}{of} is named {record.scientificName}."
+            yield f"Its duplicate {sheet}{of} is named {name}."
         else:
-            yield f"The same picture is there as {sheet}, named {record.scientificName}."
+            yield f"The same picture is there as {sheet}, named {name}."
 
 
 def _likelier(found: Suspects, row: int, best: tuple[int, float]) -> Iterator[str]:
     species, score = best
     judged = found.judged
+    other = f"Judged by all other gatherings, it is {_name(found, species)} with probability "
+    other += _share(score)
+    if judged.rank[row] == NO_RANK:
+        yield f"{other}; but none of these is a relative of {_present(found, row).rstrip('. ')}."
+        return
     rank = RANKS[judged.rank[row]]
     own = float(judged.own[row])
     present = _present(found, row)
     if rank != "species":
         taxon = found.names.name_at(rank, int(found.names.at(rank)[row]))
         present = f"the {rank} {taxon}"
-    yield (
-        f"Judged by all other gatherings, it is {_name(found, species)} with probability "
-        f"{_share(score)}, {present} with {_share(own)}."
-    )
+    elif own >= score:
+        yield f"Judged by all other gatherings, its name is right with probability {_share(own)}."
+        return
+    yield f"{other}, {present} with {_share(own)}."
 
 
 def _neighbours(found: Suspects, row: int, species: int) -> Iterator[str]:
@@ -102,13 +107,19 @@ def _neighbours(found: Suspects, row: int, species: int) -> Iterator[str]:
     near = near[near != UNNAMED]
     if not len(near):
         return
-    counts = Counter(found.names.species[near].tolist())
-    proposed, own = counts[species], counts.get(int(found.names.species[row]), 0)
+    rank = next((one for one in RANKS if found.names.at(one)[row] != UNNAMED), "")
+    if not rank:
+        return
+    proposed = int((found.names.species[near] == species).sum())
+    own = int((found.names.at(rank)[near] == found.names.at(rank)[row]).sum())
     if proposed or not own:
+        are, own_are = ("is" if count < 2 else "are" for count in (proposed, own))
+        bear = f"{own_are} of its {rank}"
+        if rank == "species":
+            bear = f"{'has' if own < 2 else 'have'} its present name"
         yield (
-            f"Of the {len(near)} sheets most like it, {proposed or 'none'} "
-            f"{'is' if proposed < 2 else 'are'} {_name(found, species)} and {own or 'none'} "
-            f"{'has' if own < 2 else 'have'} its present name."
+            f"Of the {len(near)} sheets most like it, {proposed or 'none'} {are} "
+            f"{_name(found, species)} and {own or 'none'} {bear}."
         )
 
 
@@ -125,13 +136,24 @@ def _rank(found: Suspects, row: int) -> Iterator[str]:
     if proposed and disagreement in ("genus", "family"):
         taxon = found.names.taxa[proposed[0][0]].at_rank(disagreement)
         own = found.names.name_at(disagreement, int(found.names.at(disagreement)[row]))
-        yield f"That is another {disagreement}: {taxon}, not {own}."
+        yield f"{_subject(found, row)} another {disagreement}: {taxon}, not {own}."
+    if found.judged.rank[row] == NO_RANK:
+        return
     rank = RANKS[found.judged.rank[row]]
     if rank != "species" and found.names.species[row] != UNNAMED:
         below = "species" if rank == "genus" else "genus"
         yield f"No other gathering of its {below} is here, so it is judged by its {rank}."
     elif rank != "species":
         yield f"Its name stops above species, so it is judged by its {rank}."
+
+
+def _subject(found: Suspects, row: int) -> str:
+    """Begins a sentence about what is proposed, by its name if others were named before."""
+    proposed, likeliest = found.proposals(row)[0], found.likeliest(row)[:1]
+    spoken_of = bool(likeliest) and likeliest[0][0] == proposed[0]
+    if spoken_of and not found.judged.own[row] >= proposed[1]:
+        return "That is"
+    return f"{_name(found, proposed[0])} is of"
 
 
 def _determination(found: Suspects, row: int) -> Iterator[str]:

@@ -82,6 +82,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 def table_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Returns the lines of a table for the terminal; none where it has no row."""
-    lines = [head, *rows] if rows else []
+    lines = [[printable(text) for text in line] for line in ([head, *rows] if rows else [])]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

@@ -8,7 +8,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,14 @@ from filelock import Timeout
 
 from herbzoo.curation.case import BAD_IMAGE, UNKNOWN, Case
 from herbzoo.curation.case_files import (
+    CASES_FILE,
     DECISIONS_FILE,
+    SUMMARY_FILE,
     read_cases,
     read_summary,
     read_taxa,
+    read_thumbnail,
     thumbnail_digest,
-    thumbnail_path,
 )
 from herbzoo.curation.review_page import page_data, reference_of
 from herbzoo.data.decisions import (
@@ -46,7 +47,10 @@ from herbzoo.taxonomy import Taxon
 MOST_AT_ONCE = 200
 """Decisions that a page may send together, and pictures that it may ask for."""
 _LONGEST = {"identifiedBy": 100, "scientificName": 200, "identificationRemarks": 500}
-_BLANKS = re.compile(r"\s+")
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f]+")
+"""All that ends a line or that a table would not give back: what is sent again is found again."""
+_FORMULA = re.compile(r"^[=@+-][=@+\s-]*(?=.*[(|!])")
+"""The beginning of a text that a spreadsheet runs; anybody may have typed it."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 logger = logging.getLogger(__name__)
@@ -72,15 +76,9 @@ class Review:
                 f"there is no folder {self.folder}: name one that `herbzoo suspects` or `herbzoo "
                 "novel` wrote"
             )
-        cases = read_cases(self.folder)
-        self.cases = {case.id: case for case in cases}
-        self.taxa = {taxon.scientificName: taxon for taxon in read_taxa(self.folder, cases)}
-        self.reference = reference_of(read_summary(self.folder))
-        self._pictures = {
-            thumbnail_digest(record.image): thumbnail_path(self.folder, record.image)
-            for case in cases
-            for record in case.sheets()
-        }
+        self.cases: dict[str, Case] = {}
+        self._images: dict[str, str] = {}
+        self._renew()
         self.rows()
 
     @property
@@ -88,10 +86,38 @@ class Review:
         """Where decisions are kept."""
         return self.folder / DECISIONS_FILE
 
-    @cached_property
+    @property
     def page(self) -> dict[str, Any]:
-        """What the page shows."""
-        return page_data(self.folder)
+        """What the page shows: what is in the folder now, if the command was run again."""
+        if self._state() != self._read:
+            try:
+                self._renew()
+            except DataError as error:
+                logger.warning("the cases of before are shown: %s", error)
+        return self._page
+
+    def _renew(self) -> None:
+        """Reads the folder; cases of before are still known, as a page may be open that has them.
+
+        Raises:
+            DataError: if it is no results folder, or is damaged.
+        """
+        state, cases = self._state(), read_cases(self.folder)
+        taxa, summary = read_taxa(self.folder, cases), read_summary(self.folder)
+        self._page = page_data(self.folder)
+        self.cases |= {case.id: case for case in cases}
+        self.taxa = {taxon.scientificName: taxon for taxon in taxa}
+        self.reference = reference_of(summary)
+        for case in cases:
+            for record in case.sheets():
+                self._images[thumbnail_digest(record.image)] = record.image
+        self._read = state
+
+    def _state(self) -> tuple[tuple[int, int], ...]:
+        """Returns size and time of change of the files that a page is made of."""
+        found = [self.folder / name for name in (CASES_FILE, SUMMARY_FILE)]
+        stats = [path.stat() for path in found if path.is_file()]
+        return tuple((one.st_size, one.st_mtime_ns) for one in stats)
 
     def rows(self) -> list[Decision]:
         """Returns all that was decided, in the order in which it was written."""
@@ -99,11 +125,9 @@ class Review:
 
     def picture(self, digest: str) -> str | None:
         """Returns the thumbnail of that digest as base64, if a case shows it."""
-        path = self._pictures.get(digest)
-        try:
-            return base64.b64encode(path.read_bytes()).decode() if path is not None else None
-        except OSError:  # an image that could not be read has none
-            return None
+        image = self._images.get(digest)
+        content = None if image is None else read_thumbnail(self.folder, image)
+        return None if content is None else base64.b64encode(content).decode()
 
     def take(self, claims: Sequence[Mapping[str, Any]], seen: int) -> dict[str, Any]:
         """Keeps decisions, and returns what others decided meanwhile.
@@ -113,19 +137,22 @@ class Review:
             seen: how many rows the page knows.
 
         Returns:
-            `rows` that the page does not know, the `total`, why claims were `refused`, and a
-            `problem` that kept the decisions from being written, or ''.
+            `rows` that the page does not know, the `total`, which claims were `refused` (the
+            `place` of each, and the `reason`), and a `problem` that kept the decisions from being
+            written, or ''.
         """
         fresh, refused, problem = [], [], ""
-        for claim in claims[:MOST_AT_ONCE]:
+        for place, claim in enumerate(claims[:MOST_AT_ONCE]):
             try:
                 fresh.append(self.decision(claim))
             except DataError as error:
-                refused.append(str(error))
+                refused.append({"place": place, "reason": str(error)})
         rows: list[Decision] = []
         try:
-            append_decisions(self.decisions_path, fresh)
-            rows = self.rows()
+            rows = self.rows()  # which are shown even if nothing can be written
+            if fresh:
+                append_decisions(self.decisions_path, fresh)
+                rows = self.rows()
         except HerbzooError as error:
             problem = f"The decisions cannot be kept: {error}"
         except (OSError, Timeout) as error:
@@ -148,7 +175,7 @@ class Review:
         said = {name: _one_line(claim.get(name), _LONGEST.get(name, 40)) for name in COLUMNS}
         case = self.cases.get(said["caseID"])
         if case is None:
-            raise DataError("it is about a case that is not on this list any more: reload the page")
+            raise DataError("it is about a case that is not on this list any more")
         if said["decision"] not in DECISIONS:
             raise DataError(f"there is no decision {said['decision']!r}")
         if not said["identifiedBy"]:
@@ -190,6 +217,8 @@ class Review:
             for proposal in case.proposals:
                 if proposal.candidate.scientificName == name:
                     return _taxon_of(proposal.candidate)
+            if name in self.taxa:  # it was, before the command was run again
+                return self.taxa[name]
             raise DataError(f"{name or 'nothing'} was not proposed for this sheet")
         if decision == OTHER:
             if not name:
@@ -218,7 +247,11 @@ def plain_row(row: Decision) -> dict[str, str]:
 
 
 def _one_line(value: Any, longest: int) -> str:
-    return _BLANKS.sub(" ", value).strip()[:longest] if isinstance(value, str) else ""
+    """Returns a text as it is read back from a table."""
+    if not isinstance(value, str):
+        return ""
+    text = _BLANKS.sub(" ", value.encode("utf-8", "replace").decode()).strip()[:longest]
+    return _FORMULA.sub("", text).strip()
 
 
 def _moment(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,8 @@ from herbzoo.curation.case_files import (
     read_cases,
     read_summary,
     read_taxa,
+    read_thumbnail,
     thumbnail_digest,
-    thumbnail_path,
 )
 from herbzoo.data.decisions import COLUMNS
 from herbzoo.data.licences import parse_licence
@@ -26,7 +27,7 @@ from herbzoo.taxonomy import Taxon
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
-    *("decisions.js", "outbox.js", "wording.js", "case_view.js", "asking.js"),
+    *("decisions.js", "outbox.js", "handing_on.js", "wording.js", "case_view.js", "asking.js"),
     "review.js",
 )
 """In the order in which they are joined to one."""
@@ -57,9 +58,11 @@ def page_data(folder: Path) -> dict[str, Any]:
     about = [_name_of(told["collection"]), _name_of(told["model"])]
     about.append(str(summary.get("created") or "")[:10])
     taxa = read_taxa(folder, cases)
+    listed = (told["kind"], told["collection"])
     return {
-        # Of what does not change when the command is run again: its decisions go on.
-        "id": hashlib.sha256("\x1f".join(told.values()).encode()).hexdigest()[:16],
+        # Of what does not change when the command is run again, with whatever model: decisions
+        # that a browser keeps go on.
+        "id": hashlib.sha256("\x1f".join(listed).encode()).hexdigest()[:16],
         "title": title,
         "about": " · ".join(part for part in about if part),
         "reference": reference_of(summary),
@@ -84,9 +87,8 @@ def pictures_of(cases: Sequence[Case], folder: Path) -> Iterator[tuple[str, byte
     """Yields the pictures of cases, each once, by digest, in the order in which they are shown."""
     keys = dict.fromkeys(record.image for case in cases for record in case.sheets())
     for key in keys:
-        path = thumbnail_path(folder, key)
-        if path.is_file():
-            yield thumbnail_digest(key), path.read_bytes()
+        if (content := read_thumbnail(folder, key)) is not None:
+            yield thumbnail_digest(key), content
 
 
 def _shown(case: Case, folder: Path) -> dict[str, Any]:
@@ -100,10 +102,13 @@ def _shown(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def _picture(record: SpecimenRecord, folder: Path) -> dict[str, Any]:
+    content = read_thumbnail(folder, record.image)
+    if content is None:
+        return {}
     try:
-        with Image.open(thumbnail_path(folder, record.image)) as image:
+        with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
             size = image.size
-    except OSError:  # an image that could not be read has none
+    except OSError:  # damaged
         return {}
     return {"picture": thumbnail_digest(record.image), "size": size}
 

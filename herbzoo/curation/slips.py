@@ -73,13 +73,14 @@ def name_likelihoods(own: list[np.ndarray], members: list[np.ndarray]) -> np.nda
 
     Args:
         own: probability `[B]` of what a sheet looks like being the present name's species, its
-            genus, its family, and anything at all (that is 1).
+            genus, its family, and anything at all (that is 1). Where no more than the genus can be
+            judged, that stands for the species too.
         members: how many names there are in each of these, `[B]`.
 
     Returns:
         `[B, 4]`, in the order of `KINDS`. Which name a slip leads to is left to chance.
     """
-    kinds = [own[0]]
+    kinds = [own[0] / np.maximum(members[0], 1)]
     for inner, outer, few, many in zip(own[:-1], own[1:], members[:-1], members[1:], strict=True):
         others = np.maximum(many - few, 1)
         kinds.append(np.where(many > few, np.maximum(outer - inner, 0.0) / others, 0.0))

@@ -12,11 +12,9 @@ from herbzoo.curation.case import (
     case_id,
 )
 from herbzoo.curation.evidence import Near
+from herbzoo.curation.ranking import LISTED
 from herbzoo.curation.reasons import notes_of, reasons_of
 from herbzoo.curation.suspects import Suspects
-
-LISTED = 0.5
-"""Suspicion from which on a name is listed as doubtful: it is as likely wrong as right."""
 
 
 def listed_rows(found: Suspects, least: float = LISTED) -> list[int]:
@@ -27,10 +25,9 @@ def listed_rows(found: Suspects, least: float = LISTED) -> list[int]:
 def suspect_case(found: Suspects, row: int) -> Case:
     """Returns a row with the evidence about its name."""
     record = found.record(row)
-    conflict = found.conflict_of.get(row)
     return Case(
         case_id(record),
-        MISNAMED if conflict is None else CONFLICT,
+        list_of(found, row),
         record,
         float(found.suspicion[row]),
         reasons_of(found, row),
@@ -39,25 +36,17 @@ def suspect_case(found: Suspects, row: int) -> Case:
                 candidate_of(found.names.taxa[species], score),
                 _near(found, found.evidence.proposed(row, species)),
             )
-            for species, score in proposals_of(found, row)
+            for species, score in found.proposals(row)
         ),
         _near(found, found.evidence.present(row)),
-        "" if conflict is None else _gathering(found, row),
+        _gathering(found, row) if row in found.conflict_of else "",
         notes_of(found, row),
     )
 
 
-def proposals_of(found: Suspects, row: int) -> list[tuple[int, float]]:
-    """Returns what else a row may be, best first; first what its duplicates are named as."""
-    proposals = dict(found.proposals(row))
-    conflict = found.conflict_of.get(row)
-    if conflict is None:
-        return list(proposals.items())
-    own = int(found.names.species[row])
-    others = [one for one in conflict.names(found.names) if one != own]
-    scores = {one: found.judged.probability(row, one) for one in others}
-    first = sorted(scores.items(), key=lambda item: -item[1])
-    return first + [item for item in proposals.items() if item[0] not in scores]
+def list_of(found: Suspects, row: int) -> str:
+    """Returns what a doubtful name is listed as."""
+    return CONFLICT if row in found.conflict_of else MISNAMED
 
 
 def _gathering(found: Suspects, row: int) -> str:

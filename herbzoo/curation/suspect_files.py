@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from herbzoo.curation.case import Case, candidate_of, case_id
+from herbzoo.curation.case import candidate_of, case_id
 from herbzoo.curation.conflicts import wrongness
-from herbzoo.curation.reasons import DATED
+from herbzoo.curation.naming import NO_RANK
+from herbzoo.curation.reasons import DATED, reasons_of
 from herbzoo.curation.result_tables import SHEET, Determiner, write_identifications, write_table
-from herbzoo.curation.suspect_cases import proposals_of
+from herbzoo.curation.suspect_cases import list_of
 from herbzoo.curation.suspects import Suspects
 from herbzoo.data.records import SpecimenRecord
 from herbzoo.identification import Candidate
 from herbzoo.taxonomy import RANKS
 
 SUSPECTS_FILE, CONFLICTS_FILE = "suspects.csv", "conflicts.csv"
-UNJUDGED = "No other gathering of its family is here, so its name cannot be judged."
+UNJUDGED = (
+    "No other gathering of its species, genus or family is here, so its name cannot be judged."
+)
 SUSPECT_COLUMNS = (
     "position",
     *SHEET,
@@ -54,17 +57,18 @@ CONFLICT_COLUMNS = (
 )
 
 
-def write_suspects(folder: Path, found: Suspects, cases: Mapping[int, Case]) -> Path:
+def write_suspects(folder: Path, found: Suspects, listed: Sequence[int]) -> Path:
     """Writes every name, the most suspicious first; those that cannot be judged come last.
 
     Args:
         folder: of the results.
         found: what was found.
-        cases: of the rows that are listed, by row; the others have no reasons.
+        listed: the rows whose names are doubtful; the others get no reasons.
     """
     unjudged = np.flatnonzero(~np.isfinite(found.suspicion))
     order = [*found.order.tolist(), *unjudged.tolist()]
-    rows = [_suspect(found, row, cases.get(row)) for row in order]
+    doubtful = set(listed)
+    rows = [_suspect(found, row, row in doubtful) for row in order]
     for position, row in enumerate(rows, start=1):
         row["position"] = str(position)
     return write_table(folder / SUSPECTS_FILE, SUSPECT_COLUMNS, rows)
@@ -93,12 +97,13 @@ def write_conflicts(folder: Path, found: Suspects) -> Path:
         for row in conflict.rows:
             written = _columns(found, row, CONFLICT_COLUMNS)
             written |= {"conflict": str(number), "foundBy": conflict.found_by}
-            written["probabilityWrong"] = f"{wrong[row]:.4f}" if row in wrong else ""
+            share = wrong.get(row, found.suspicion[row])
+            written["probabilityWrong"] = f"{share:.4f}" if np.isfinite(share) else ""
             rows.append(written)
     return write_table(folder / CONFLICTS_FILE, CONFLICT_COLUMNS, rows)
 
 
-def _suspect(found: Suspects, row: int, case: Case | None) -> dict[str, str]:
+def _suspect(found: Suspects, row: int, listed: bool) -> dict[str, str]:
     judged = found.judged
     written = _columns(found, row, SUSPECT_COLUMNS)
     written["identificationQualifier"] = found.names.qualifier[row]
@@ -113,12 +118,13 @@ def _suspect(found: Suspects, row: int, case: Case | None) -> dict[str, str]:
         return written | {"reasons": UNJUDGED}
     written |= {
         "suspicion": f"{found.suspicion[row]:.4f}",
-        "judgedAt": RANKS[judged.rank[row]],
         "disagreement": found.disagreement(row),
-        "presentProbability": f"{judged.own[row]:.4f}",
         "confidentLearning": str(bool(judged.issue[row])).lower(),
     }
-    if proposed := proposals_of(found, row):
+    if judged.rank[row] != NO_RANK:  # or else its duplicates alone speak against it
+        written["judgedAt"] = RANKS[judged.rank[row]]
+        written["presentProbability"] = f"{judged.own[row]:.4f}"
+    if proposed := found.proposals(row):
         taxon = _candidate(found, *proposed[0])
         written |= {
             "proposedName": taxon.scientificName,
@@ -128,14 +134,14 @@ def _suspect(found: Suspects, row: int, case: Case | None) -> dict[str, str]:
             "proposedTaxonID": taxon.taxonID,
             "proposedProbability": f"{taxon.score:.4f}",
         }
-    if case is not None:
-        written |= {"list": case.list, "reasons": " ".join(case.reasons)}
+    if listed:
+        written |= {"list": list_of(found, row), "reasons": " ".join(reasons_of(found, row))}
     return written
 
 
 def _identification(found: Suspects, row: int, determiner: Determiner) -> dict[str, str]:
     """Returns a row; {} where nothing can be proposed."""
-    proposed = proposals_of(found, row)
+    proposed = found.proposals(row)
     if not proposed:
         return {}
     taxon = _candidate(found, *proposed[0])

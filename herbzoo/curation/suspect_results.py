@@ -11,10 +11,11 @@ import numpy as np
 from herbzoo.curation.case import Case
 from herbzoo.curation.case_files import write_cases
 from herbzoo.curation.dossier import write_dossier
+from herbzoo.curation.ranking import LISTED
 from herbzoo.curation.result_tables import Determiner, table_lines
 from herbzoo.curation.results_folder import write_summary
 from herbzoo.curation.slips import KINDS
-from herbzoo.curation.suspect_cases import LISTED, listed_rows, proposals_of, suspect_case
+from herbzoo.curation.suspect_cases import listed_rows, suspect_case
 from herbzoo.curation.suspect_files import write_conflicts, write_proposals, write_suspects
 from herbzoo.curation.suspects import Suspects
 from herbzoo.image_batches import AUTO
@@ -46,8 +47,8 @@ class SuspectResults:
 
     @cached_property
     def cases(self) -> dict[int, Case]:
-        """The case of each listed row."""
-        return {row: suspect_case(self._found, row) for row in self.listed}
+        """The case of each row that is shown."""
+        return {row: suspect_case(self._found, row) for row in self.shown}
 
     @property
     def pictures(self) -> int:
@@ -79,7 +80,7 @@ class SuspectResults:
             taxa=(*found.names.taxa, *identifier.taxonomy.taxa),
             progress=progress,
         )
-        write_suspects(folder, found, self.cases)
+        write_suspects(folder, found, self.listed)
         write_proposals(folder, found, self.listed, Determiner(identifier))
         write_conflicts(folder, found)
         write_summary(
@@ -116,7 +117,8 @@ class SuspectResults:
             lines.append(f"{counts['conflicts']:,} gatherings have duplicates under other names")
         if unjudged:
             lines.append(
-                f"{unjudged:,} names cannot be judged: no other gathering of their family is here"
+                f"{unjudged:,} names cannot be judged: no other gathering of their species, genus "
+                "or family is here"
             )
         frame = found.collection.frame
         rows = [
@@ -133,5 +135,5 @@ class SuspectResults:
         return "\n".join([*lines, *table_lines(head, rows)])
 
     def _proposed(self, row: int) -> str:
-        best = proposals_of(self._found, row)[:1]
+        best = self._found.proposals(row)[:1]
         return self._found.names.taxa[best[0][0]].scientificName if best else ""

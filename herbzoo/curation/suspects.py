@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,13 +18,14 @@ from herbzoo.curation.evidence import Evidence
 from herbzoo.curation.features import Features
 from herbzoo.curation.folds import gathering_folds
 from herbzoo.curation.judging import Judgements, Judging
-from herbzoo.curation.named_rows import UNNAMED, NamedRows, named_rows
+from herbzoo.curation.named_rows import NamedRows, named_rows
+from herbzoo.curation.ranking import differing_rank, likeliest_other, ranked
 from herbzoo.curation.slips import Slips
 from herbzoo.data.gatherings import gatherings
 from herbzoo.data.joins import join_groups
 from herbzoo.data.records import COLUMNS, FIELD, Collection, SpecimenRecord
 from herbzoo.image_batches import AUTO
-from herbzoo.taxonomy import RANKS, Taxonomy
+from herbzoo.taxonomy import Taxonomy
 from herbzoo.text_cache import Bar, no_bar
 
 
@@ -42,7 +43,7 @@ class Suspects:
     evidence: Evidence
     slips: Slips
     """How names go wrong in this collection."""
-    order: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    order: np.ndarray
     """The rows that could be judged, the most suspicious first."""
 
     @cached_property
@@ -60,27 +61,29 @@ class Suspects:
         """Returns the record of a row."""
         return SpecimenRecord(*(self.records[name][row] for name in COLUMNS))
 
+    def likeliest(self, row: int) -> list[tuple[int, float]]:
+        """Returns the species that a row looks most like, but for its present one, with scores."""
+        return likeliest_other(self.judged, self.names, row)
+
     def proposals(self, row: int) -> list[tuple[int, float]]:
-        """Returns the species that a row may be other than it is named, best first, with scores."""
-        pairs = zip(self.judged.candidates[row], self.judged.scores[row], strict=True)
-        own = self.names.species[row]
-        return [(int(one), float(score)) for one, score in pairs if one not in (own, UNNAMED)]
+        """Returns what else a row may be, best first; first what its duplicates are named as."""
+        likeliest = self.likeliest(row)
+        conflict = self.conflict_of.get(row)
+        if conflict is None:
+            return likeliest
+        own = int(self.names.species[row])
+        others = [one for one in conflict.names(self.names) if one != own]
+        scores = {one: self.judged.probability(row, one) for one in others}
+        first = sorted(scores.items(), key=lambda item: -item[1])
+        return first + [item for item in likeliest if item[0] not in scores]
 
     def disagreement(self, row: int) -> str:
-        """Returns the highest rank at which the best proposal differs from the present name.
+        """Returns the highest rank at which the first proposal differs from the present name.
 
-        '' where there is no proposal. Of another family is graver than of another genus, and that
-        than of another species of one genus.
+        '' where there is no proposal, or only one that is more precise.
         """
-        proposed = self.proposals(row)
-        if not proposed:
-            return ""
-        species = proposed[0][0]
-        for rank in reversed(RANKS):
-            own, other = self.names.at(rank)[row], self.names.pools(rank)[species]
-            if UNNAMED not in (own, other) and own != other:
-                return rank
-        return "species" if self.names.species[row] != UNNAMED else ""
+        proposed = self.proposals(row)[:1]
+        return differing_rank(self.names, row, proposed[0][0]) if proposed else ""
 
 
 def find_suspects(
@@ -123,7 +126,7 @@ def find_suspects(
     judging = Judging(
         values,
         names,
-        gathering_folds(gathering, names.genus, folds, seed),
+        gathering_folds(gathering, names.species, folds, seed),
         (collection.frame["basisOfRecord"] == FIELD).to_numpy(),
     )
     judged = judging.run(evidence.look, progress=progress)
@@ -132,8 +135,9 @@ def find_suspects(
     for conflict in conflicts:
         for row, share in wrongness(conflict, judged, names).items():
             suspicion[row] = np.fmax(suspicion[row], share)
-    found = Suspects(collection, names, judged, suspicion, tuple(conflicts), evidence, slips)
-    return replace(found, order=_order(found))
+    rows = np.flatnonzero(np.isfinite(suspicion))
+    order = ranked(judged, names, rows, suspicion[rows])
+    return Suspects(collection, names, judged, suspicion, tuple(conflicts), evidence, slips, order)
 
 
 def _same_rows(accepted: Collection | None, collection: Collection) -> Collection:
@@ -141,14 +145,3 @@ def _same_rows(accepted: Collection | None, collection: Collection) -> Collectio
     if accepted is None or len(accepted) == len(collection):
         return accepted or collection
     return accepted.select(accepted.frame["image"].isin(set(collection.frame["image"])))
-
-
-def _order(found: Suspects) -> np.ndarray:
-    """Sorts by suspicion to two digits, among equals the graver first, then by all digits."""
-    rows = np.flatnonzero(np.isfinite(found.suspicion))
-    gravity = np.array([_GRAVITY[found.disagreement(int(row))] for row in rows])
-    exact = found.suspicion[rows]
-    return rows[np.lexsort((-found.judged.margin[rows], -gravity, -np.round(exact, 2)))]
-
-
-_GRAVITY = {"": 0, "species": 1, "genus": 2, "family": 3}

@@ -161,6 +161,8 @@ def parse_rows(content: bytes, path: Path) -> list[Decision]:
     whole = content[: whole_length(content)]
     if len(whole) < len(content):
         logger.warning("%s: the last line was cut short, and is left out", path)
+    if not whole and _csv_line(COLUMNS).encode().startswith(content):  # it ended within the head
+        return []
     try:
         text = io.StringIO(whole.decode("utf-8-sig"), newline="")
         reader = csv.DictReader(text, strict=True)
@@ -185,8 +187,7 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> int:
         OSError: if it cannot be written, as on a full disk.
     """
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_SECONDS):
-        _mend(path)
-        rows = read_rows(path) if path.is_file() else []
+        rows = _rows_to_go_on_with(path)
         known = {_key(row) for row in rows}
         fresh = {_key(one): one for one in decisions if _key(one) not in known}
         if not fresh:
@@ -215,6 +216,8 @@ def whole_length(content: bytes) -> int:
     if not content or content.endswith(b"\n"):
         return len(content)
     before = content.rfind(b"\n") + 1
+    while content.count(b'"', 0, before) % 2:  # within quotes it is no end of a row
+        before = content.rfind(b"\n", 0, before - 1) + 1
     header = _cells(content.partition(b"\n")[0])
     last = _cells(content[before:])
     if last and before and len(last) == len(header):
@@ -222,26 +225,37 @@ def whole_length(content: bytes) -> int:
     return before
 
 
-def _cells(line: bytes) -> list[str]:
+def _cells(row: bytes) -> list[str]:
     try:
-        return next(csv.reader([line.decode("utf-8-sig")], strict=True), [])
+        return next(csv.reader(io.StringIO(row.decode("utf-8-sig"), newline=""), strict=True), [])
     except (csv.Error, UnicodeDecodeError):  # cut within quotes, or within a letter
         return []
 
 
-def _mend(path: Path) -> None:
-    """Drops a last line that was cut short, and ends a whole one."""
+def _rows_to_go_on_with(path: Path) -> list[Decision]:
+    """Reads a table and makes its end fit to be appended to; one that holds no decisions stays.
+
+    Raises:
+        DataError: if what is at `path` is something else.
+    """
     if not path.is_file():
-        return
+        return []
     content = path.read_bytes()
+    rows = parse_rows(content, path)  # before anything is changed
+    _mend(path, content)
+    return rows
+
+
+def _mend(path: Path, content: bytes) -> None:
+    """Drops a last line that was cut short, and ends a whole one."""
     kept = whole_length(content)
     if kept < len(content):
         logger.warning("%s: the last line was cut short, and is dropped", path)
         os.truncate(path, kept)
-    if kept and not content[:kept].endswith(b"\n"):
-        _write_end(path, b"\n")
-    elif not kept:
+    if not kept:
         path.unlink()
+    elif not content[:kept].endswith(b"\n"):
+        _write_end(path, b"\n")
 
 
 def _write_end(path: Path, content: bytes) -> None:

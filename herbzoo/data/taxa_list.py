@@ -150,7 +150,7 @@ def _taxon(stem: str, stated: str, parsed: ParsedName, facts: Mapping[str, str])
     family = _one_space(facts.get("family", ""))
     rank = facts.get("taxonRank", "").strip().lower()
     bare = name.lstrip(_SIGNS)
-    if rank == "family" or (rank != "genus" and plain and _is_family(bare)):
+    if rank == "family" or (rank != "genus" and plain and is_family(bare)):
         genus, family = "", name
     elif plain and " " not in bare:
         genus = bare
@@ -165,7 +165,8 @@ def _taxon(stem: str, stated: str, parsed: ParsedName, facts: Mapping[str, str])
     )
 
 
-def _is_family(word: str) -> bool:
+def is_family(word: str) -> bool:
+    """Tells whether a word is the name of a family."""
     return (word.endswith("aceae") and " " not in word) or word in _FAMILIES
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from herbzoo.data.readers import open_collection
@@ -12,13 +13,15 @@ from herbzoo.errors import DataError, RecipeError, RunError
 from herbzoo.recipe import FILE_NAME as RECIPE_FILE
 from herbzoo.recipe import Recipe
 from herbzoo.source import (
+    CORRECTIONS_FILE,
     corrected,
-    read_corrections,
     read_skipped,
     with_names,
     without_images,
 )
 from herbzoo.taxonomy import Taxonomy
+
+logger = logging.getLogger(__name__)
 
 
 def marked_rows(
@@ -103,10 +106,15 @@ def held_out(collection: Collection, run: Path) -> Split | None:
         test_share=recipe.data.test_share,
     )
     if recipe.data.corrections:
-        try:
-            split = corrected(split, recipe.data, read_corrections(recipe.data, run))
-        except DataError:  # a run of the Hub, to which no decisions go
+        copy = run / CORRECTIONS_FILE
+        if not copy.is_file():  # whatever is at the place that the recipe names may be another's
+            logger.warning(
+                "%s was trained with decisions about names, and has no %s, as runs of the Hub: "
+                "what it held out cannot be told",
+                *(run, copy.name),
+            )
             return None
+        split = corrected(split, recipe.data, copy.read_bytes())
     unchanged = Taxonomy.from_collection(split.train) == taxonomy
     return split if unchanged and len(split.test) else None
 

@@ -1,4 +1,5 @@
 // Decisions as rows of a table, and where the browser keeps them.
+const SAID = new Set(["agree", "reject", "unsure", "other", "withdrawn"]);
 const BREAKS = /[\u0000-\u001f\u007f\u0085\u2028\u2029]+/g;
 
 function csvOf(columns, rows) {
@@ -34,6 +35,13 @@ function rowsOfCsv(text) {
   return rest
     .filter((line) => line.length === head.length) // a last line that was cut short
     .map((line) => Object.fromEntries(head.map((name, place) => [name, line[place]])));
+}
+
+// What lies in a file or in the browser's storage may be anything.
+function isDecision(row) {
+  return Boolean(row) && SAID.has(row.decision)
+    && ["caseID", "identifiedBy", "dateIdentified", "previousScientificName"].every((name) => typeof row[name] === "string")
+    && row.caseID !== "";
 }
 
 // What a decision about a case says; who and when are added as it is written.
@@ -78,6 +86,10 @@ class Decisions {
 
   of(id) {
     return [...(this.byCase.get(id) ?? new Map()).values()].filter((row) => row.decision !== "withdrawn");
+  }
+
+  when(id, person) { // milliseconds of the last row, whatever clock it is from
+    return Date.parse(this.byCase.get(id)?.get(person)?.dateIdentified) || 0;
   }
 
   by(id, person) {
@@ -126,14 +138,17 @@ class Kept {
     try {
       for (let place = 0; place < window.localStorage.length; place += 1) {
         const key = window.localStorage.key(place);
-        if (key.startsWith(`${this.prefix}row:`)) {
-          found.push([key.slice(this.prefix.length), JSON.parse(window.localStorage.getItem(key))]);
-        }
+        const row = key.startsWith(`${this.prefix}row:`) ? this.read(key) : null;
+        if (isDecision(row)) found.push([key.slice(this.prefix.length), row]);
       }
     } catch {
       this.works = false;
     }
     return found.sort((a, b) => (a[1].dateIdentified < b[1].dateIdentified ? -1 : 1));
+  }
+
+  read(key) {
+    try { return JSON.parse(window.localStorage.getItem(key)); } catch { return null; }
   }
 
   person(name) {

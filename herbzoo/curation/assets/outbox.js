@@ -4,6 +4,7 @@ class Outbox {
     Object.assign(this, { host, kept, took, alert, changed });
     this.queue = []; // keys and rows that the host has not taken yet
     this.sending = false;
+    this.refused = new Set(); // reasons
   }
 
   get waiting() {
@@ -31,9 +32,11 @@ class Outbox {
         this.took(answer.rows);
         if (answer.problem) { this.alert(answer.problem); break; }
         const gone = new Set(sent.map(([key]) => key));
-        gone.forEach((key) => this.kept.drop(key));
+        const refused = new Map(answer.refused.map((one) => [sent[one.place][0], one.reason]));
+        gone.forEach((key) => refused.has(key) || this.kept.drop(key)); // the browser keeps what is refused
         this.queue = this.queue.filter(([key]) => !gone.has(key));
-        this.alert(answer.refused.length ? `Refused: ${answer.refused.join("; ")}.` : "");
+        refused.forEach((reason) => this.refused.add(reason));
+        this.alert(this.refused.size ? `Refused: ${[...this.refused].join("; ")}. What the server refuses stays in this browser and in Download decisions.csv.` : "");
       }
     } catch (error) {
       this.alert("The server does not answer. Go on: decisions are kept in this browser, and sent when it is back.");

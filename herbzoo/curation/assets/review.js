@@ -27,12 +27,15 @@ async function startReview(root, host) {
   person = kept.person();
   const places = new Map(page.cases.map((item, place) => [item.id, place]));
   if (host.send) outbox = new Outbox(host, kept, { took: take, alert: alertWith, changed: drawSaved });
-  for (const [key, row] of kept.rows()) {
-    if (places.has(row.caseID)) decisions.merge(row);
-    if (outbox) outbox.queue.push([key, row]);
-  }
+  for (const [key, row] of gather()) if (outbox) outbox.queue.push([key, row]);
   if (!kept.works) {
     alertWith("This browser lets the page keep nothing: decisions are lost when it is closed. Download decisions.csv often, or open the page in another browser.");
+  }
+
+  function gather() { // what the browser keeps, also of another tab, or of a case that was listed before
+    const rows = kept.rows();
+    rows.forEach(([, row]) => decisions.merge(row));
+    return rows;
   }
 
   const current = () => page.cases[now];
@@ -165,7 +168,7 @@ async function startReview(root, host) {
 
   // Every change of mind is a new row of its own time, by which it is known.
   function stamped(row, who) {
-    latest = Math.max(Date.now(), latest + 1);
+    latest = Math.max(Date.now(), latest + 1, decisions.when(row.caseID, who) + 1);
     return { ...row, identifiedBy: who, dateIdentified: new Date(latest).toISOString() };
   }
 
@@ -187,6 +190,7 @@ async function startReview(root, host) {
     const last = undone.pop();
     if (!last) return say("There is nothing to undo.");
     const [id, who, before] = last;
+    if (!before && !decisions.by(id, who)) return show(places.get(id), "It is undone already");
     const blank = { scientificName: "", scientificNameAuthorship: "", genus: "", family: "", taxonID: "" };
     const none = { ...blank, decision: "withdrawn", identificationVerificationStatus: "", identificationRemarks: "" };
     write(stamped(before ?? { ...decisions.by(id, who), ...none }, who));
@@ -221,28 +225,17 @@ async function startReview(root, host) {
   }
 
   async function load() {
-    const [file] = find(".rv-file").files;
-    find(".rv-file").value = "";
-    if (!file) return;
-    const rows = rowsOfCsv(await file.text());
-    const whole = rows.filter((row) => row.caseID && row.decision && "previousScientificName" in row);
-    const known = whole.filter((row) => places.has(row.caseID));
-    const fresh = known.filter((row) => decisions.merge(row));
+    const file = find(".rv-file").files[0];
+    const rows = (await rowsOfFile(find(".rv-file"))).filter(isDecision);
+    const known = rows.filter((row) => places.has(row.caseID));
+    const taken = outbox ? known : rows; // the server knows no other case
+    const fresh = taken.filter((row) => decisions.merge(row));
     fresh.forEach(write);
+    if (!file) return;
     show(firstUndecided(), `${fresh.length} decisions loaded`);
-    const others = whole.length - known.length;
-    alertWith(whole.length ? `${fresh.length} of ${known.length} decisions were new${others ? `; ${others} are about other cases` : ""}.` : `${file.name} holds no decisions.`);
-  }
-
-  function download() {
-    const content = new Blob([csvOf(page.columns, decisions.all())], { type: "text/csv;charset=utf-8" });
-    const anchor = make("a", "");
-    anchor.href = URL.createObjectURL(content);
-    anchor.download = "decisions.csv";
-    root.append(anchor);
-    anchor.click();
-    anchor.remove();
-    setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
+    const others = rows.length - known.length;
+    const apart = others ? `; ${others} are about other cases, ${outbox ? "and are left out" : "which only Download decisions.csv gives back"}` : "";
+    alertWith(rows.length ? `${fresh.length} of ${taken.length} decisions were new${apart}.` : `${file.name} holds no decisions.`);
   }
 
   function view(image) {
@@ -258,7 +251,9 @@ async function startReview(root, host) {
   function choose(place) {
     if (place >= current().proposals.length || place === chosen) return;
     chosen = place;
+    const held = find(".rv-case").contains(document.activeElement);
     draw();
+    if (held) find(".rv-chip[aria-pressed=true]")?.focus(); // which was drawn anew
     say(`Proposal ${place + 1}: ${proposal().scientificName}, ${percent(proposal().score)}.`);
   }
 
@@ -296,11 +291,11 @@ async function startReview(root, host) {
     back: () => move(-1),
     forth: () => move(1),
     undo,
-    download,
+    download: () => { gather(); drawProgress(); handOn(root, csvOf(page.columns, decisions.all())); },
     load: () => find(".rv-file").click(),
     person: askPerson,
     help: () => find(".rv-help").showModal(),
-    more: (button) => { find(".rv-reasons").classList.remove("rv-many"); button.remove(); },
+    more: (button) => { const all = find(".rv-reasons"); all.classList.remove("rv-many"); all.tabIndex = -1; all.focus(); button.remove(); },
     choose: (button) => choose(Number(button.dataset.place)),
     view: (button) => view(button.querySelector("img")),
     close: (button) => button.closest("dialog").close(),
@@ -323,6 +318,7 @@ async function startReview(root, host) {
   });
   find(".rv-filter").addEventListener("change", (event) => { narrow(event.target.value); event.target.blur(); });
   find(".rv-file").addEventListener("change", load);
+  window.addEventListener("focus", () => { if (page.cases.length) { gather(); drawHead(); } });
   document.addEventListener("keydown", (event) => {
     if (!root.isConnected || root.offsetParent === null || event.ctrlKey || event.metaKey || event.altKey) return;
     const box = event.target.closest?.("input, textarea, select, [contenteditable]");
