@@ -21,7 +21,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 DATA = "synthetic:species=30,seed=1"
 DESK: ViewportSize = {"width": 1280, "height": 860}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-CASE = 2
+DECIDED = 2
 """How many cases are decided before the picture is taken."""
 
 
@@ -41,9 +41,8 @@ def main() -> None:
 
 def trained(run: Path) -> str:
     """Trains a head on a frozen backbone; returns where the run is."""
-    herbzoo(
-        "train", "--recipe", "frozen", "--image-size", "160", "--data", DATA, "--output", str(run)
-    )
+    given = ("--image-size", "160", "--data", DATA, "--output", str(run))
+    herbzoo("train", "--recipe", "frozen", *given)
     return str(run)
 
 
@@ -73,7 +72,7 @@ def decide(page: Page) -> None:
     page.keyboard.type("A. Reviewer")
     page.keyboard.press("Enter")
     page.wait_for_selector(".rv-person:not([open])", state="attached")
-    for _ in range(CASE - 1):
+    for _ in range(DECIDED - 1):
         page.keyboard.press("a")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.rv-case img')].every((one) => one.complete"

@@ -152,10 +152,11 @@ def test_the_names_of_decisions_are_resolved_as_those_of_the_rows_were(rows, tmp
         "1,Acer rubrum,L.,species,accepted,,Sapindaceae\n"
         "2,Acer sanguineum,Spach,species,synonym,1,Sapindaceae\n"
     )
-    append_decisions(file, [about("a1", name="Acer sanguineum")])
+    unsure = about("c", RUBRA, "", "unsure")
+    append_decisions(file, [unsure, about("a1", name="Acer sanguineum")])
     recipe = DataRecipe("x", taxonomy=str(table), corrections=str(file))
     split = corrected(by_column(rows, "split"), recipe, file.read_bytes())
-    assert names(split.train)["a1"] == ACER
+    assert names(split.train)["a1"] == ACER and "c" not in names(split.train)
 
 
 @pytest.fixture(scope="module")

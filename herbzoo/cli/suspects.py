@@ -97,6 +97,7 @@ def suspects(
         seed=seed,
         workers=workers,
         progress=partial(image_progress, "judging names"),
+        scratch=output,
     )
     results = SuspectResults(found, identifier, top, least)
     _write(output, results, workers, len(features.failures))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -96,6 +97,7 @@ def find_suspects(
     seed: int = 0,
     workers: int = AUTO,
     progress: Bar = no_bar,
+    scratch: Path | None = None,
 ) -> Suspects:
     """Judges each name by all sheets of other gatherings, and ranks those in doubt.
 
@@ -108,6 +110,8 @@ def find_suspects(
         seed: of the folds.
         workers: processes that decode pictures that are looked at closely.
         progress: opens a bar over the rows.
+        scratch: folder for a temporary file, of two bytes a row and species; the system's place if
+            not given.
 
     Raises:
         DataError: if there is nothing to compare with, such as one species or one gathering only.
@@ -129,7 +133,7 @@ def find_suspects(
         gathering_folds(gathering, names.species, folds, seed),
         (collection.frame["basisOfRecord"] == FIELD).to_numpy(),
     )
-    judged = judging.run(evidence.look, progress=progress)
+    judged = judging.run(evidence.look, progress=progress, scratch=scratch)
     slips = Slips.fit(judged.likelihoods[judged.rank == 0])
     suspicion = slips.suspicion(judged.likelihoods)
     for conflict in conflicts:

@@ -1,7 +1,7 @@
 """Starts the demo of a model, with a specimen index if there is a folder `index` beside this.
 
-A folder `review` holds cases to work through. Decisions are written into it; without persistent
-storage a Space forgets them when it restarts, so download them from the page.
+A folder `review` holds cases to work through. Decisions are written into it, and a Space
+forgets them when it restarts: download them from the page.
 """
 
 from pathlib import Path
