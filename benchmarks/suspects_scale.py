@@ -41,8 +41,10 @@ class NoImages:
         raise ImageError(f"{key} is not drawn")
 
 
-def drawn(sheets: int, species: int, width: int, seed: int) -> tuple[Features, np.ndarray]:
-    """Returns features with names, and which of these are wrong."""
+def drawn(
+    sheets: int, species: int, width: int, seed: int, share: float = SHARE
+) -> tuple[Features, np.ndarray]:
+    """Returns features with names, of which a share is wrong, and which these are."""
     rng = np.random.default_rng(seed)
 
     def noise(rows: int, kind: str) -> np.ndarray:
@@ -56,7 +58,7 @@ def drawn(sheets: int, species: int, width: int, seed: int) -> tuple[Features, n
     gathering = np.arange(sheets) // 2
     values = means[true] + noise(sheets, "sheet")
     values += noise(int(gathering.max()) + 1, "gathering")[gathering]
-    wrong = (rng.random(int(gathering.max()) + 1) < SHARE)[gathering]
+    wrong = (rng.random(int(gathering.max()) + 1) < share)[gathering]
     shift = 1 + rng.integers(0, GENUS_SIZE - 1, int(gathering.max()) + 1)[gathering]
     other = genus_of[true] * GENUS_SIZE + (true % GENUS_SIZE + shift) % GENUS_SIZE
     named = np.where(wrong & (other < species), other, true)
