@@ -186,7 +186,8 @@ class NovelResults:
         unknown, images = self.counts[UNKNOWN], len(found.p)
         lines = [
             f"{unknown:,} of {images:,} images fit no known species, in {len(self.clusters):,} "
-            f"groups; about {found.rate * images:,.0f} would be listed if all were known",
+            f"{'group' if len(self.clusters) == 1 else 'groups'}; about "
+            f"{found.rate * images:,.0f} would be listed if all were known",
             f"{self.counts[MISNAMED]:,} look like another species than their name says; "
             f"{self.counts[BAD_IMAGE]:,} show no plant that could be named",
             f"the promise: {self.promise()}",
