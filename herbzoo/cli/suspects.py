@@ -67,14 +67,14 @@ def suspects(
     from herbzoo.cli.progress import image_progress, quiet_loading
     from herbzoo.curation.features import FILE_NAME, collection_features, embedded_features
     from herbzoo.curation.results_folder import begin_results
-    from herbzoo.curation.suspect_results import SuspectResults
+    from herbzoo.curation.suspect_results import KIND, SuspectResults
     from herbzoo.curation.suspects import find_suspects
     from herbzoo.inference import Identifier
 
     quiet_loading()
     collection, accepted = _open(data, name_column, taxonomy)
     identifier = Identifier.from_pretrained(run, device, dtype)
-    begin_results(output, "suspects", identifier, collection.name)
+    begin_results(output, KIND, identifier, collection.name)
     if embeddings is not None:
         features = embedded_features(identifier, collection, embeddings)
     else:
@@ -130,16 +130,10 @@ def _open(
 
 def _warn_of_memory(run: str, data: str) -> None:
     """Says so where a backbone may have learned the very names in question by heart."""
-    from herbzoo.errors import RecipeError
-    from herbzoo.recipe import FILE_NAME, Recipe
+    from herbzoo.evaluation.rows import recipe_over
 
-    try:
-        recipe = Recipe.load(Path(run) / FILE_NAME)
-    except RecipeError:
-        return
-    source = recipe.data.source
-    same = data == source or Path(data).resolve() == Path(source).resolve()
-    if same and not recipe.training.freeze_backbone:
+    recipe = recipe_over(Path(run), data)
+    if recipe is not None and not recipe.training.freeze_backbone:
         typer.echo(
             f"{run} was trained on these very sheets, and its backbone may have learned wrong "
             "names by heart: one trained with --freeze-backbone, or on other sheets, finds more",

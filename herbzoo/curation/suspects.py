@@ -22,8 +22,8 @@ from herbzoo.curation.judging import Judgements, Judging
 from herbzoo.curation.named_rows import NamedRows, named_rows
 from herbzoo.curation.ranking import differing_rank, likeliest_other, ranked
 from herbzoo.curation.slips import Slips
-from herbzoo.data.gatherings import gatherings
-from herbzoo.data.joins import join_groups
+from herbzoo.data.gatherings import GATHERING, gatherings
+from herbzoo.data.joins import Join, connected, join_groups
 from herbzoo.data.records import COLUMNS, FIELD, Collection, SpecimenRecord
 from herbzoo.image_batches import AUTO
 from herbzoo.taxonomy import Taxonomy
@@ -125,8 +125,9 @@ def find_suspects(
     conflicts += [one for one in by_image if not told.intersection(one.rows)]
     evidence = Evidence(names, most, conflicts)
     # Pictures that are there twice must not vouch for one another either.
-    joined = [join_groups(IMAGES, [conflict.rows for conflict in by_image])]
-    gathering = gatherings(collection.frame, joined) if by_image else gathering
+    together = Join(GATHERING, np.arange(len(gathering)), gathering)
+    pictures = join_groups(IMAGES, [conflict.rows for conflict in by_image])
+    gathering = connected([together, pictures], len(gathering))
     judging = Judging(
         values,
         names,

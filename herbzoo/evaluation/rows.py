@@ -62,7 +62,7 @@ def open_for(data: str, run: Path, *, skip_bad: bool = False) -> Collection:
     Raises:
         DataError: if it cannot be read.
     """
-    recipe = _recipe_of(run, data)
+    recipe = recipe_over(run, data)
     if recipe is None:
         return open_collection(data, skip_bad=skip_bad)
     return open_collection(
@@ -73,8 +73,8 @@ def open_for(data: str, run: Path, *, skip_bad: bool = False) -> Collection:
     )
 
 
-def _recipe_of(run: Path, data: str) -> Recipe | None:
-    """Returns the recipe of a run, if it was trained on these data."""
+def recipe_over(run: Path, data: str) -> Recipe | None:
+    """Returns the recipe of a run, if it was trained on these data; else `None`."""
     try:
         recipe = Recipe.load(run / RECIPE_FILE)
     except RecipeError:  # not trained by `herbzoo train`
@@ -90,7 +90,7 @@ def held_out(collection: Collection, run: Path) -> Split | None:
         The split, or `None` if the run learned from other data, if these have changed since, or if
         nothing was held out.
     """
-    recipe = _recipe_of(run, collection.name)
+    recipe = recipe_over(run, collection.name)
     if recipe is None:
         return None
     try:
